@@ -1,0 +1,116 @@
+"""How a package is made: the declaration that training, packaging and tests read."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import SerializeAsAny
+
+from zoo.core.config import Config
+from zoo.core.network import Network
+
+BudgetName = Literal["smoke", "cpu", "gpu"]
+
+
+class Source(Config, ABC):
+    """Anything that yields pairs to learn from."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return one (input, target) pair, (y, x, c) float32 each."""
+
+
+class Loss(Config, ABC):
+    """A training loss in `keras.ops`; calling it gives one number per sample."""
+
+    @abstractmethod
+    def __call__(self, target: Any, prediction: Any) -> Any:
+        """Return the loss of each sample, (b,), for (b, y, x, c) tensors."""
+
+
+class Stage(Config):
+    """A stretch of training under constant conditions."""
+
+    epochs: int
+    """Epochs in this stage; a checkpoint follows each."""
+    steps: int
+    """Batches per epoch."""
+    batch_size: int
+    """Samples per batch."""
+    override: dict[str, Any] = {}
+    """Changes to the recipe during this stage, such as ``source__crop_px``."""
+
+
+class Budget(Config):
+    """The stages of one training and how its learning rate falls."""
+
+    stages: tuple[Stage, ...]
+    """Stages, in order."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of Adam; a cosine brings it to a hundredth."""
+    warmup_steps: int = 100
+    """Batches over which the learning rate rises from zero."""
+    mixed_precision: bool = False
+    """Whether to compute in bfloat16; weights are float32 in any case."""
+    averaging: float | None = None
+    """Momentum of the exponential moving average of the weights, if any."""
+    workers: int = 1
+    """Threads (or processes on a GPU machine) that simulate batches ahead."""
+
+    @property
+    def samples(self) -> int:
+        """Training samples seen in all."""
+        return sum(s.epochs * s.steps * s.batch_size for s in self.stages)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return sum(s.epochs * s.steps for s in self.stages)
+
+
+class Threshold(Config):
+    """A score that a published package must reach."""
+
+    metric: str
+    """Name of the figure in ``metrics.json``, as ``group/condition/name``."""
+    at_least: float | None = None
+    """Lower bound, if there is one."""
+    at_most: float | None = None
+    """Upper bound, if there is one."""
+
+    def holds(self, value: float) -> bool:
+        """Say whether `value` lies within the bounds; NaN never does."""
+        low = -np.inf if self.at_least is None else self.at_least
+        high = np.inf if self.at_most is None else self.at_most
+        return bool(low <= value <= high)
+
+
+class Recipe(Config):
+    """Everything that decides what a package becomes."""
+
+    name: str
+    """Name of the package: network, then what it was trained on."""
+    title: str
+    """Human-readable name, 5 to 64 characters."""
+    summary: str
+    """What it does, in one or two sentences."""
+    network: Network
+    """The architecture."""
+    options: dict[str, Any] = {}
+    """Arguments of the builder that differ from the paper's."""
+    source: SerializeAsAny[Source]
+    """Where training pairs come from."""
+    benchmark: SerializeAsAny[Config]
+    """The frozen test set that the scores are measured on."""
+    loss: SerializeAsAny[Loss]
+    """The training loss."""
+    budgets: dict[BudgetName, Budget]
+    """Training plans by size."""
+    seed: int = 2018
+    """Seed of all random draws in training."""
+    acceptance: tuple[Threshold, ...] = ()
+    """Scores that the published weights must reach."""
+    tags: tuple[str, ...] = ()
+    """Search words for the bioimage.io collection."""
+    prediction: dict[str, Any] = {}
+    """What the predictor must know beside the tensors; stored in the package."""

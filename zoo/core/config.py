@@ -69,8 +69,7 @@ class Config(BaseModel):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise ValueError(
-                f"{type(self).__name__}.{where}: {first['msg']}, "
-                f"not {first['input']!r}"
+                f"{type(self).__name__}.{where}: {first['msg']}, not {first['input']!r}"
             ) from error
 
 

@@ -87,7 +87,9 @@ class Localizations:
 
     def select(self, index: np.ndarray) -> Self:
         """Return the rows that a boolean mask or an array of positions picks."""
-        return replace(self, **{name: getattr(self, name)[index] for name in self.columns})
+        return replace(
+            self, **{name: getattr(self, name)[index] for name in self.columns}
+        )
 
     def with_columns(self, **columns: np.ndarray | None) -> Self:
         """Return a copy with columns added, replaced or (``None``) removed."""
@@ -100,4 +102,6 @@ class Localizations:
         if not tables:
             return cls.empty()
         common = [c for c in tables[0].columns if all(c in t.columns for t in tables)]
-        return cls(**{c: np.concatenate([getattr(t, c) for t in tables]) for c in common})
+        return cls(
+            **{c: np.concatenate([getattr(t, c) for t in tables]) for c in common}
+        )

@@ -37,7 +37,7 @@ class Stage(Config):
     """Batches per epoch."""
     batch_size: int
     """Samples per batch."""
-    override: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     """Changes to the recipe during this stage, such as ``source__crop_px``."""
 
 

@@ -98,7 +98,7 @@ class Localizations:
     @classmethod
     def concatenate(cls, tables: Iterable[Self]) -> Self:
         """Join tables; only columns that all of them have are kept."""
-        tables = [table for table in tables]
+        tables = list(tables)
         if not tables:
             return cls.empty()
         common = [c for c in tables[0].columns if all(c in t.columns for t in tables)]

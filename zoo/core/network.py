@@ -78,7 +78,7 @@ class Network(Config):
     paper: Paper
     """The publication that introduced it."""
     build: Callable[..., Any]
-    """Function that returns an uncompiled `keras.Model`; its defaults are the paper's."""
+    """Function returning an uncompiled `keras.Model`; defaults are the paper's."""
     grid: Grid
     """Axes, scale and halo of its tensors."""
     parameters: int
@@ -86,6 +86,6 @@ class Network(Config):
     published: bool = True
     """Whether the layers are those of the paper; otherwise a variant of our own."""
     ideal_peak: float | None = None
-    """Output value at the peak of an isolated, ideally recovered emitter (density task)."""
+    """Output at the peak of an isolated, ideally recovered emitter (density task)."""
     note: str = ""
     """What a reader must know about the architecture, in one sentence."""

@@ -1,0 +1,97 @@
+"""`zoo.predict.normalise`: one robust scale for a recording."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from zoo.core.errors import BadInput
+from zoo.io.stacks import open_stack
+from zoo.predict.normalise import MovieScale, median_filter_3x3, movie_scale
+
+
+def _movie(frames=60, *, rng=None):
+    """Background 100, in every frame one spot that peaks at 500."""
+    rng = rng or np.random.default_rng(5)
+    y, x = np.mgrid[:24, :24]
+    movie = np.full((frames, 24, 24), 100.0, np.float32)
+    for frame in movie:
+        cy, cx = rng.integers(5, 19, 2)
+        frame += 400 * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * 1.5**2))
+    return movie
+
+
+def test_median_filter_equals_scipy():
+    frame = np.random.default_rng(4).random((31, 17))
+    np.testing.assert_array_equal(
+        median_filter_3x3(frame), ndimage.median_filter(frame, 3, mode="nearest")
+    )
+
+
+def test_scale_spans_background_to_brightest_spots():
+    scale = movie_scale(open_stack(_movie()))
+    assert scale.low == pytest.approx(100, abs=0.5)
+    # the median of nine at the peak of a sampled Gaussian: a direct neighbour's value
+    assert scale.high == pytest.approx(100 + 400 * np.exp(-1 / 4.5), abs=1)
+
+
+def test_hot_pixel_does_not_move_it():
+    movie = _movie()
+    before = movie_scale(open_stack(movie))
+    movie[:, 3, 3] = 60000
+    movie[:, 20, 4] = -9000
+    after = movie_scale(open_stack(movie))
+    assert after.low == pytest.approx(before.low, abs=1)
+    assert after.high == pytest.approx(before.high, rel=0.01)
+    assert after.apply(movie).max() == 3.0
+    assert after.apply(movie).min() == -0.5
+
+
+def test_empty_frames_stay_empty():
+    rng = np.random.default_rng(6)
+    movie = _movie(rng=rng)
+    movie[::3] = 100
+    movie += rng.normal(0, 3, movie.shape)
+    scale = movie_scale(open_stack(movie))
+    scaled = scale.apply(movie)
+    assert scaled[0].max() < 0.1
+    assert scaled[1].max() > 0.8
+
+
+def test_constant_recording_becomes_zero():
+    frames = np.full((3, 8, 8), 7.0)
+    scaled = movie_scale(open_stack(frames)).apply(frames)
+    assert scaled.dtype == np.float32
+    assert not scaled.any()
+
+
+def test_long_recording_is_sampled_evenly():
+    class Counting:
+        frames = 1000
+        asked: tuple[int, ...] = ()
+
+        def read(self, start, stop):
+            self.asked += (start,)
+            return np.full((stop - start, 8, 8, 1), float(start), np.float32)
+
+    recording = Counting()
+    scale = movie_scale(recording)
+    assert len(recording.asked) == 100
+    assert {0, 999} <= set(recording.asked)
+    assert scale.low == pytest.approx(499.5, abs=1)
+    assert scale.high == pytest.approx(979, abs=2)
+
+
+def test_nothing_to_scale():
+    class Empty:
+        frames = 0
+
+        def read(self, start, stop):
+            raise AssertionError(f"frames {start} to {stop} do not exist")
+
+    with pytest.raises(BadInput, match="no frames"):
+        movie_scale(Empty())
+
+
+def test_scale_is_linear_in_between():
+    values = np.array([50.0, 100.0, 150.0, 200.0])
+    assert MovieScale(100, 200).apply(values).tolist() == [-0.5, 0.0, 0.5, 1.0]

@@ -1,0 +1,82 @@
+"""`zoo.predict.tiling`: tiles cover the frame once and keep their distance."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from zoo.core.errors import BadInput
+from zoo.predict.tiling import cut, join, padded_length, plan_spans, plan_tiles
+
+
+@pytest.mark.parametrize(
+    ("length", "tile", "halo", "step"),
+    [
+        c
+        for c in itertools.product(
+            (1, 31, 32, 33, 64, 65, 200, 512), (32, 48), (0, 3, 10), (1, 4, 8)
+        )
+        if c[0] <= c[1] or (c[0] - c[1]) % c[3] == 0
+    ],
+)
+def test_spans_keep_their_promises(length, tile, halo, step):
+    spans = plan_spans(length, tile=tile, halo=halo, step=step)
+    assert spans[0].start == spans[0].keep_start == 0
+    assert spans[-1].stop == spans[-1].keep_stop == length
+    assert {s.stop - s.start for s in spans} == {min(tile, length)}
+    assert all(s.start % step == 0 for s in spans)
+    for a, b in itertools.pairwise(spans):
+        assert a.start < b.start
+        assert a.keep_stop == b.keep_start
+        assert a.stop - a.keep_stop >= halo
+        assert b.keep_start - b.start >= halo
+
+
+def test_no_more_tiles_than_needed():
+    # 4 tiles of 128 with a stride of 120 cover 128 + 3 * 120 = 488 px
+    assert len(plan_spans(488, tile=128, halo=4)) == 4
+    assert len(plan_spans(489, tile=128, halo=4)) == 5
+    assert len(plan_tiles(488, 100, tile=128, halo=4)) == 4
+
+
+def test_short_tile_is_refused():
+    with pytest.raises(BadInput, match=r"halo of 10 px .* not 20 px; use --tile 30"):
+        plan_spans(64, tile=20, halo=10)
+    assert len(plan_spans(20, tile=20, halo=10)) == 1
+    with pytest.raises(ValueError, match="multiple of step 8"):
+        plan_spans(67, tile=32, halo=2, step=8)
+
+
+def test_cut_and_join_undo_each_other():
+    rng = np.random.default_rng(1)
+    frames = rng.random((2, 50, 37, 2))
+    tiles = plan_tiles(50, 37, tile=(16, 20), halo=2)
+    crops = cut(frames, tiles)
+    assert crops.shape == (2 * len(tiles), 16, 20, 2)
+    np.testing.assert_array_equal(join(crops, tiles, (50, 37), scale=1), frames)
+    big = crops.repeat(3, axis=1).repeat(3, axis=2)
+    np.testing.assert_array_equal(
+        join(big, tiles, (50, 37), scale=3), frames.repeat(3, 1).repeat(3, 2)
+    )
+
+
+@pytest.mark.parametrize(("halo", "equal"), [(3, True), (2, False)])
+def test_tiled_filter_equals_whole_including_zero_padding(halo, equal):
+    """A filter of radius 3 with zeros outside, like a "same" convolution."""
+
+    def filtered(frames):
+        return ndimage.convolve(frames, np.ones((1, 7, 7, 1)), mode="constant")
+
+    frames = np.random.default_rng(2).random((3, 61, 90, 1))
+    tiles = plan_tiles(61, 90, tile=24, halo=halo)
+    joined = join(filtered(cut(frames, tiles)), tiles, (61, 90), scale=1)
+    assert np.allclose(joined, filtered(frames), atol=1e-12) == equal
+
+
+@pytest.mark.parametrize(
+    ("length", "minimum", "step", "padded"),
+    [(64, 1, 1, 64), (65, 16, 8, 72), (64, 16, 8, 64), (10, 16, 8, 16)],
+)
+def test_padded_length(length, minimum, step, padded):
+    assert padded_length(length, minimum=minimum, step=step) == padded

@@ -1,0 +1,130 @@
+"""One intensity scale for a whole recording.
+
+The preprocessing that a package declares works frame by frame, because that is all
+the exchange format can say.  For a movie of blinking emitters this is fragile: one
+hot pixel compresses everything else in its frame, and a frame without emitters has
+its noise stretched to full range, which shows up as false localizations.  The
+*movie* scale is found once, robustly, and used for every frame.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from zoo.core.errors import BadInput
+
+SAMPLED_FRAMES = 100
+"""At most this many frames, evenly spaced, are looked at to find the scale."""
+LOW_PERCENTILE = 50.0
+"""The low end is this percentile, over the sampled frames, of a frame's minimum."""
+HIGH_PERCENTILE = 98.0
+"""The high end is this percentile, over the sampled frames, of a frame's maximum."""
+CLIP = (-0.5, 3.0)
+"""Scaled values are limited to this range; a hot pixel is at most three times the
+brightest emitters."""
+# Minimum and maximum of a frame are those after a 3 x 3 median filter, which no
+# single hot or dead pixel survives.
+
+
+class Frames(Protocol):
+    """What is needed of a recording."""
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        ...
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return frames, (t, y, x, c) float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class MovieScale:
+    """The intensities that become 0 and 1."""
+
+    low: float
+    """Background level, in the units of the recording."""
+    high: float
+    """Peak of a bright emitter, in the units of the recording."""
+
+    def apply(self, frames: np.ndarray) -> np.ndarray:
+        """Scale frames of any shape to about [0, 1], float32.
+
+        A recording without any contrast becomes 0 everywhere.
+
+        Examples
+        --------
+        >>> MovieScale(100.0, 300.0).apply(np.array([100.0, 200.0, 9000.0])).tolist()
+        [0.0, 0.5, 3.0]
+        """
+        if not self.high > self.low:
+            return np.zeros(frames.shape, np.float32)
+        scaled = (frames - np.float32(self.low)) / np.float32(self.high - self.low)
+        return np.clip(scaled, *CLIP, dtype=np.float32)
+
+
+def median_filter_3x3(frame: np.ndarray) -> np.ndarray:
+    """Return the median of each pixel's 3 x 3 neighbourhood.
+
+    Equals ``scipy.ndimage.median_filter(frame, 3, mode="nearest")``; as exchanges
+    between whole images it is ten times faster.
+
+    Parameters
+    ----------
+    frame : (y, x)
+
+    Examples
+    --------
+    >>> hot = np.zeros((5, 5))
+    >>> hot[2, 2] = 1000
+    >>> float(median_filter_3x3(hot).max())
+    0.0
+    """
+    height, width = frame.shape
+    padded = np.pad(frame, 1, mode="edge")
+    p = [
+        padded[dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3)
+    ]
+    # the shortest network of exchanges that puts the median of nine into the middle
+    for a, b in (
+        (1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3),
+        (5, 8), (4, 7), (3, 6), (1, 4), (2, 5), (4, 7), (4, 2), (6, 4), (4, 2),
+    ):  # fmt: skip
+        p[a], p[b] = np.minimum(p[a], p[b]), np.maximum(p[a], p[b])
+    return p[4]
+
+
+def movie_scale(recording: Frames) -> MovieScale:
+    """Find the scale of a recording from frames spread over its whole length.
+
+    The low end is the median over the sampled frames of each frame's smallest
+    value, the high end the 98th percentile of each frame's largest, both after a
+    3 x 3 median filter.  Adding a hot pixel or (up to half of the) empty frames
+    hardly moves either.
+
+    Parameters
+    ----------
+    recording
+        Anything with ``frames`` and ``read(start, stop)``; read frame by frame.
+
+    Raises
+    ------
+    BadInput
+        If the recording has no frames.
+    """
+    if recording.frames < 1:
+        raise BadInput("the recording holds no frames")
+    count = min(SAMPLED_FRAMES, recording.frames)
+    numbers = np.unique(np.linspace(0, recording.frames - 1, count).round().astype(int))
+    lows, highs = [], []
+    for number in numbers:
+        frame = recording.read(int(number), int(number) + 1)[0]
+        smooth = [median_filter_3x3(channel) for channel in np.moveaxis(frame, -1, 0)]
+        lows.append(min(float(channel.min()) for channel in smooth))
+        highs.append(max(float(channel.max()) for channel in smooth))
+    return MovieScale(
+        low=float(np.percentile(lows, LOW_PERCENTILE)),
+        high=float(np.percentile(highs, HIGH_PERCENTILE)),
+    )

@@ -1,0 +1,161 @@
+"""What there is: networks, recipes and packages, found by looking into the folders.
+
+A module in ``zoo.models`` or ``zoo.recipes`` joins by existing: whatever `Network`
+or `Recipe` it holds at module level is listed under its own name.
+"""
+
+import pkgutil
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from zoo.core.errors import ZooError
+from zoo.core.network import Network
+from zoo.core.recipe import Recipe
+
+Named = TypeVar("Named", Network, Recipe)
+
+
+class UnknownName(ZooError):
+    """A network or recipe that no module declares."""
+
+
+class DuplicateName(ZooError):
+    """Two declarations under one name."""
+
+
+def networks() -> dict[str, Network]:
+    """Return all networks by name, sorted.
+
+    Importing the modules imports Keras; for the packages, which need no framework,
+    see `zoo.packages`.
+
+    Raises
+    ------
+    DuplicateName
+        If two different networks have one name.
+    """
+    return collect(import_module("zoo.models"), Network)
+
+
+def recipes() -> dict[str, Recipe]:
+    """Return all recipes by name, sorted; the name is that of the package they make.
+
+    Raises
+    ------
+    DuplicateName
+        If two different recipes have one name.
+    """
+    return collect(import_module("zoo.recipes"), Recipe)
+
+
+def network(name: str) -> Network:
+    """Return a network.
+
+    Raises
+    ------
+    UnknownName
+        If there is none of this name; lists those that resemble it.
+    """
+    return _pick(networks(), name, "network")
+
+
+def recipe(name: str) -> Recipe:
+    """Return a recipe.
+
+    Raises
+    ------
+    UnknownName
+        If there is none of this name; lists those that resemble it.
+    """
+    return _pick(recipes(), name, "recipe")
+
+
+def configured(
+    name: str, changes: dict[str, Any], *, data: Path | None = None
+) -> Recipe:
+    """Return a recipe with some fields changed and its source pointed at a folder.
+
+    Parameters
+    ----------
+    name
+        Name of the recipe.
+    changes
+        As `zoo.core.config.parse_settings` returns them.
+    data
+        Folder of measured pairs, for recipes whose source reads a folder.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such recipe.
+    ValueError
+        If a change is not possible, or the recipe simulates its pairs and `data` is
+        given.
+    """
+    chosen = recipe(name)
+    if data is not None:
+        if "folder" not in type(chosen.source).model_fields:
+            raise ValueError(
+                f"{name} simulates its training pairs and takes no --data; "
+                "change the conditions with --set source.FIELD=VALUE"
+            )
+        changes = changes | {"source__folder": str(data)}
+    return chosen.override(**changes)
+
+
+def collect(folder: ModuleType, kind: type[Named]) -> dict[str, Named]:
+    """Return the instances of `kind` at module level in the modules of a package.
+
+    Modules may import one another's declarations; an object met twice is one entry.
+
+    Parameters
+    ----------
+    folder
+        A package; its modules whose names start with an underscore are left out.
+    kind
+        `Network` or `Recipe`.
+
+    Raises
+    ------
+    DuplicateName
+        If two different objects have one name.
+    """
+    found: dict[str, tuple[Named, str]] = {}
+    for entry in pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."):
+        if entry.name.rpartition(".")[2].startswith("_"):
+            continue
+        for item in vars(import_module(entry.name)).values():
+            if not isinstance(item, kind):
+                continue
+            known, where = found.setdefault(item.name, (item, entry.name))
+            if known is not item:
+                raise DuplicateName(
+                    f"{kind.__name__.lower()} {item.name} is declared in {where} and "
+                    f"in {entry.name}; names are unique, rename one"
+                )
+    return {name: found[name][0] for name in sorted(found)}
+
+
+def near(name: str, known: list[str]) -> str:
+    """Return the end of an error message: what resembles `name`, or all there is.
+
+    Examples
+    --------
+    >>> near("deepstorm", ["deep_storm", "dfcan"])
+    'did you mean deep_storm?'
+    >>> near("unet", ["deep_storm", "dfcan"])
+    'there are deep_storm, dfcan'
+    """
+    close = get_close_matches(name.lower(), known, n=3)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there are {', '.join(known)}" if known else "there are none"
+
+
+def _pick(known: dict[str, Named], name: str, what: str) -> Named:
+    if name not in known:
+        raise UnknownName(f"no {what} is named {name!r}; {near(name, list(known))}")
+    return known[name]

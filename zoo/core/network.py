@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import field_serializer, field_validator, model_validator
 
 from zoo.core.axes import check_axes
 from zoo.core.config import Config
@@ -89,3 +89,7 @@ class Network(Config):
     """Output at the peak of an isolated, ideally recovered emitter (density task)."""
     note: str = ""
     """What a reader must know about the architecture, in one sentence."""
+
+    @field_serializer("build")
+    def _name_of_builder(self, build: Callable[..., Any]) -> str:
+        return f"{build.__module__}:{build.__qualname__}"

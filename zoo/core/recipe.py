@@ -52,8 +52,8 @@ class Budget(Config):
     """Batches over which the learning rate rises from zero."""
     mixed_precision: bool = False
     """Whether to compute in bfloat16; weights are float32 in any case."""
-    averaging: float | None = None
-    """Momentum of the exponential moving average of the weights, if any."""
+    validation_samples: int = 0
+    """Held-out samples that every epoch is judged on; none by default."""
     workers: int = 1
     """Threads (or processes on a GPU machine) that simulate batches ahead."""
 

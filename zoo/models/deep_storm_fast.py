@@ -1,0 +1,117 @@
+"""A Deep-STORM variant that works at camera resolution; not a published network.
+
+Deep-STORM enlarges the frame eight times before its first convolution.  This
+variant keeps the task, the target and the loss of Nehme et al. 2018
+(doi:10.1364/OPTICA.5.000458), but its residual trunk runs on camera pixels and one
+pixel shuffle (Shi et al. 2016, doi:10.1109/CVPR.2016.207) at the end writes the
+fine grid.
+"""
+
+import keras
+from keras import layers, ops
+
+from zoo.core.network import Grid, Network, Paper
+
+
+def deep_storm_fast(
+    *,
+    upsampling: int = 8,
+    width: int = 96,
+    blocks: int = 4,
+    mean: float = 0.0,
+    std: float = 1.0,
+    dtype: str = "float32",
+) -> keras.Model:
+    """Build the camera-resolution variant of Deep-STORM.
+
+    Parameters
+    ----------
+    upsampling
+        Fine pixels per camera pixel along an axis.
+    width
+        Channels of the trunk.
+    blocks
+        Residual blocks of two convolutions each.
+    mean, std
+        Scalars that standardise a frame scaled to [0, 1].
+    dtype
+        Precision of the layers; the last one is float32 in any case.
+
+    Returns
+    -------
+    model : keras.Model
+        (b, y, x, 1) to (b, upsampling * y, upsampling * x, 1), linear output.
+
+    Raises
+    ------
+    ValueError
+        If a size is below one, or `std` is not positive.
+    """
+    if min(upsampling, width, blocks) < 1:
+        raise ValueError(
+            "upsampling, width and blocks must be at least 1, "
+            f"not {upsampling}, {width}, {blocks}"
+        )
+    if std <= 0:
+        raise ValueError(f"std must be positive, not {std}")
+    frame = keras.Input((None, None, 1), name="frame", dtype="float32")
+    x = layers.Rescaling(1.0 / std, -mean / std, dtype=dtype, name="standardise")(frame)
+    x = _conv(x, width, name="stem", dtype=dtype)
+    x = layers.ReLU(dtype=dtype, name="stem_relu")(x)
+    for number in range(1, blocks + 1):
+        name = f"block{number}"
+        y = _conv(x, width, name=f"{name}_first", dtype=dtype)
+        y = layers.ReLU(dtype=dtype, name=f"{name}_first_relu")(y)
+        y = _conv(y, width, name=f"{name}_second", dtype=dtype)
+        x = layers.Add(dtype=dtype, name=f"{name}_add")([x, y])
+        x = layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
+    phases = layers.Conv2D(
+        upsampling**2,
+        3,
+        padding="same",
+        data_format="channels_last",
+        dtype="float32",
+        name="phases",
+    )(x)
+    density = ops.nn.depth_to_space(phases, upsampling, data_format="channels_last")
+    return keras.Model(frame, density, name="deep_storm_fast")
+
+
+def _conv(
+    x: keras.KerasTensor, width: int, *, name: str, dtype: str
+) -> keras.KerasTensor:
+    x = layers.Conv2D(
+        width,
+        3,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        data_format="channels_last",
+        dtype=dtype,
+        name=f"{name}_conv",
+    )(x)
+    return layers.BatchNormalization(axis=-1, dtype=dtype, name=f"{name}_norm")(x)
+
+
+DEEP_STORM_FAST = Network(
+    name="deep_storm_fast",
+    task="density",
+    build=deep_storm_fast,
+    paper=Paper(
+        authors="Nehme E, Weiss LE, Michaeli T, Shechtman Y",
+        title=(
+            "Deep-STORM: super-resolution single-molecule microscopy by deep learning"
+        ),
+        journal="Optica 5, 458-464",
+        year=2018,
+        doi="10.1364/OPTICA.5.000458",
+    ),
+    grid=Grid(axes="byxc", scale=8, step=1, halo=10),
+    parameters=721_504,
+    published=False,
+    ideal_peak=48.4,
+    note=(
+        "Not the published architecture: a residual trunk at camera resolution with a "
+        "pixel-shuffle head, trained on Deep-STORM's task with Deep-STORM's loss."
+    ),
+)

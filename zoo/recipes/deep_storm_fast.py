@@ -1,0 +1,27 @@
+"""The camera-resolution variant of Deep-STORM, trained like Deep-STORM."""
+
+from zoo.core.recipe import Budget, Stage
+from zoo.models.deep_storm_fast import DEEP_STORM_FAST
+from zoo.recipes.deep_storm import DEEP_STORM_MICROTUBULES, ramp, thresholds
+
+DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
+    name="deep_storm_fast_microtubules",
+    title="Deep-STORM fast - dense emitters on filaments",
+    summary=(
+        "Finds overlapping fluorophores in single frames about eight times faster "
+        "than Deep-STORM: the same task and loss, an architecture of our own."
+    ),
+    network=DEEP_STORM_FAST,
+    budgets=DEEP_STORM_MICROTUBULES.budgets
+    | {
+        "cpu": Budget(
+            stages=(
+                *ramp(2, steps=100, batch_size=16, crop_px=26),
+                Stage(epochs=40, steps=100, batch_size=16),
+            ),
+            mixed_precision=True,
+            validation_samples=48,
+        ),
+    },
+    acceptance=thresholds(jaccard=(0.90, 0.85, 0.70), rmse_nm=(25, 45, 60)),
+)

@@ -1,0 +1,200 @@
+"""Supervised training in stages, with a checkpoint after every epoch."""
+
+import csv
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from zoo.core.recipe import Budget, Recipe, Stage
+from zoo.train.batches import Batches, validation_pairs
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called after each epoch with epochs done, epochs in all and the figures so far."""
+
+CHECKPOINT = "checkpoint.npz"
+HISTORY = "history.csv"
+FIELDS = ("epoch", "samples", "loss", "val_loss", "learning_rate", "seconds")
+
+
+class Epoch(NamedTuple):
+    """One epoch of a plan."""
+
+    number: int
+    stage: Stage
+
+
+def plan(budget: Budget) -> list[Epoch]:
+    """List the epochs of a budget in order."""
+    stages = [stage for stage in budget.stages for _ in range(stage.epochs)]
+    return [Epoch(number, stage) for number, stage in enumerate(stages)]
+
+
+def optimizer_for(budget: Budget) -> keras.optimizers.Optimizer:
+    """Return Adam with a linear warm-up and a cosine down to a hundredth."""
+    warmup = min(budget.warmup_steps, budget.steps // 2)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        warmup_target=budget.learning_rate,
+        warmup_steps=warmup,
+        decay_steps=max(budget.steps - warmup, 1),
+        alpha=0.01,
+    )
+    return keras.optimizers.Adam(schedule, clipnorm=1.0)
+
+
+def fit(
+    model: keras.Model,
+    recipe: Recipe,
+    budget: Budget,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+) -> None:
+    """Train `model` to the end of the budget, from the folder's last checkpoint on.
+
+    Each epoch draws batches that depend on ``(seed, epoch, batch)`` alone and ends
+    with a checkpoint of weights, optimiser and figures, so that a run which was
+    stopped anywhere continues as one that was not.
+
+    Parameters
+    ----------
+    model
+        Uncompiled network.
+    recipe
+        Source, loss and seed.
+    budget
+        Stages and learning rate.
+    folder
+        Run folder; receives ``checkpoint.npz`` and ``history.csv``.
+    progress
+        Called after every epoch.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is no longer finite; the last checkpoint stays.
+    """
+    optimizer = optimizer_for(budget)
+    optimizer.build(model.trainable_variables)
+    done, history = restore(folder, model, optimizer)
+    epochs = plan(budget)
+    held_out = None
+    if budget.validation_samples:
+        held_out = validation_pairs(
+            recipe.source, seed=recipe.seed, count=budget.validation_samples
+        )
+    compiled_for: Stage | None = None
+    for epoch in epochs[done:]:
+        staged = recipe.override(**epoch.stage.changes)
+        if epoch.stage is not compiled_for:
+            loss = staged.loss
+            model.compile(
+                optimizer=optimizer,
+                loss=lambda target, prediction, loss=loss: loss(target, prediction),
+                jit_compile=keras.config.backend() == "jax",
+            )
+            compiled_for = epoch.stage
+        started = time.perf_counter()
+        result = model.fit(
+            Batches(
+                staged.source,
+                seed=recipe.seed,
+                epoch=epoch.number,
+                steps=epoch.stage.steps,
+                batch_size=epoch.stage.batch_size,
+                workers=budget.workers,
+            ),
+            epochs=1,
+            verbose=0,  # pyright: ignore[reportArgumentType]
+            shuffle=False,
+        )
+        figures = {
+            "epoch": float(epoch.number + 1),
+            "samples": float(
+                sum(e.stage.steps * e.stage.batch_size for e in epochs[: epoch.number])
+                + epoch.stage.steps * epoch.stage.batch_size
+            ),
+            "loss": float(result.history["loss"][-1]),
+            "val_loss": _held_out_loss(model, recipe, held_out),
+            "learning_rate": float(
+                keras.ops.convert_to_numpy(optimizer.learning_rate)  # type: ignore[arg-type]
+            ),
+            "seconds": time.perf_counter() - started,
+        }
+        if not np.isfinite(figures["loss"]):
+            raise FloatingPointError(
+                f"the loss of epoch {epoch.number + 1} is not finite; resume from the "
+                "last checkpoint with a lower learning rate"
+            )
+        history.append(figures)
+        save(folder, model, optimizer, history)
+        if progress is not None:
+            progress(epoch.number + 1, len(epochs), figures)
+
+
+def _held_out_loss(
+    model: keras.Model, recipe: Recipe, pairs: tuple[np.ndarray, np.ndarray] | None
+) -> float:
+    if pairs is None:
+        return float("nan")
+    losses = []
+    for start in range(0, len(pairs[0]), 8):
+        frames, targets = (part[start : start + 8] for part in pairs)
+        losses.append(
+            keras.ops.convert_to_numpy(
+                recipe.loss(targets, model.predict_on_batch(frames))
+            )
+        )
+    return float(np.concatenate(losses).mean())
+
+
+def save(
+    folder: Path,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    history: list[dict[str, float]],
+) -> None:
+    """Write a checkpoint in one step: the old one stays until the new is complete."""
+    arrays: dict[str, Any] = {"history": np.array(json.dumps(history))}
+    for kind, variables in (("model", model.weights), ("adam", optimizer.variables)):
+        for number, variable in enumerate(variables):
+            arrays[f"{kind}_{number:04d}"] = keras.ops.convert_to_numpy(variable)
+    temporary = folder / f"{CHECKPOINT}.part"
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    temporary.replace(folder / CHECKPOINT)
+    with (folder / HISTORY).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        writer.writeheader()
+        writer.writerows(
+            {name: f"{row[name]:.6g}" for name in FIELDS} for row in history
+        )
+
+
+def restore(
+    folder: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> tuple[int, list[dict[str, float]]]:
+    """Load the checkpoint of a folder, if there is one.
+
+    Returns
+    -------
+    done, history
+        Epochs behind the checkpoint and their figures; ``(0, [])`` without one.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return 0, []
+    with np.load(path) as arrays:
+        history = json.loads(str(arrays["history"]))
+        for kind, variables in (
+            ("model", model.weights),
+            ("adam", optimizer.variables),
+        ):
+            for number, variable in enumerate(variables):
+                variable.assign(arrays[f"{kind}_{number:04d}"])
+    return len(history), history

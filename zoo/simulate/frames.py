@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, median_filter
 
 from zoo.core.config import Config
 from zoo.core.localizations import Localizations
@@ -17,6 +17,9 @@ Range = tuple[float, float]
 
 MARGIN_PX = 5
 """Emitters this far outside a crop still shine into it."""
+
+SPOT_PEAK_OVER_MEDIAN = 1.5
+"""Peak of a spot over its value behind a 3 x 3 median filter, sigma 1.1 px."""
 
 LABEL_SPREAD_NM = 15.0
 """Distance of a dye from the filament's axis: wall and antibodies, projected."""
@@ -287,8 +290,9 @@ def display_range(
     """Draw the two counts that a predictor may map to 0 and 1.
 
     Half of the frames use their own extremes, as the published network does.  The
-    others use limits as they come from a whole recording: this crop may be dimmer
-    than the rest, up to fifteenfold where it is empty, or somewhat brighter.
+    others use limits as they come from a whole recording, found behind a median
+    filter that no hot pixel survives: this crop may be dimmer than the rest, up to
+    fifteenfold where it is empty, or somewhat brighter.
 
     Parameters
     ----------
@@ -307,11 +311,12 @@ def display_range(
     low, high = float(counts.min()), float(counts.max())
     if rng.random() < 0.5:
         return low, max(high, low + 1.0)
-    spread = float(np.std(counts))
-    low -= rng.uniform(-0.3, 0.6) * min(spread, 0.2 * (high - low))
-    brighter = np.log(15.0) if empty else np.log(4.0)
-    factor = np.exp(rng.uniform(np.log(0.7), brighter))
-    return low, max(low + factor * (high - low), low + 1.0)
+    smooth = median_filter(counts, 3, mode="nearest")
+    lowest, highest = float(smooth.min()), float(smooth.max())
+    low = lowest - rng.uniform(-0.2, 0.5) * (lowest - low)
+    factor = np.exp(rng.uniform(np.log(0.7), np.log(15.0 if empty else 4.0)))
+    contrast = SPOT_PEAK_OVER_MEDIAN * (highest - low)
+    return low, max(low + factor * contrast, low + 1.0)
 
 
 def _background_shape(

@@ -1,0 +1,194 @@
+"""Recordings that are no TIFF: arrays, ``.npy``, MRC and OME-Zarr."""
+
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.core.errors import BadInput
+from zoo.io.layout import array_axes, split_axes
+from zoo.io.readers import (
+    ArrayPlanes,
+    Found,
+    RawPlanes,
+    check_complete,
+    first_line,
+    plausible_nm,
+    unit_nm,
+)
+
+
+def from_array(array: Any, *, channels: int, name: str) -> Found:
+    """Describe an array in memory; see `zoo.io.layout.array_axes` for its axes."""
+    shape = tuple(int(n) for n in array.shape)
+    axes = array_axes(shape, channels, name)
+    return Found(
+        ArrayPlanes(array, axes.index("Y")), axes, shape, np.dtype(array.dtype)
+    )
+
+
+def from_npy(path: Path, *, channels: int) -> Found:
+    """Describe a ``.npy`` file.
+
+    Raises
+    ------
+    BadInput
+        If the file is truncated, damaged or holds objects.
+    """
+    try:
+        mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise BadInput(
+            f"{path} cannot be read as a NumPy array, it is truncated, damaged or "
+            f"holds objects; save it again ({first_line(error)})"
+        ) from error
+    found = from_array(mapped, channels=channels, name=str(path))
+    start: int | None = getattr(mapped, "offset", None)  # of a memmap
+    if start is not None and mapped.flags.c_contiguous:
+        count, height, width, samples = split_axes(found.axes, found.shape, str(path))
+        step = height * width * samples * mapped.dtype.itemsize
+        found.planes = RawPlanes(
+            (path,),
+            start + np.arange(count, dtype=np.int64) * step,
+            shape=(height, width, samples),
+            dtype=mapped.dtype,
+        )
+    found.files = (path,)
+    return found
+
+
+def from_mrc(path: Path) -> Found:
+    """Describe an MRC file; sections are frames, in the order of the file.
+
+    The header's cell is read in ångström, as the format rules.  Where that gives less
+    than a nanometre, and at most a tenth of it was written, micrometres are meant: the
+    structured-illumination data sets that come as MRC do so.
+
+    Raises
+    ------
+    BadInput
+        If the extra ``mrc`` is missing, or the file is damaged or truncated.
+    """
+    try:
+        mrcfile: Any = import_module("mrcfile")
+        mrc_utils: Any = import_module("mrcfile.utils")
+    except ImportError as error:
+        raise BadInput(
+            f"{path} needs the MRC reader: pip install superres-zoo[mrc]"
+        ) from error
+    name = str(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # permissive reading reports by warnings
+            with mrcfile.open(name, header_only=True, permissive=True) as mrc:
+                header: Any = mrc.header
+                dtype = np.dtype(mrc_utils.data_dtype_from_header(header))
+                shape = tuple(map(int, mrc_utils.data_shape_from_header(header)))
+                voxel: Any = mrc.voxel_size
+                voxel_yx = (float(voxel.y), float(voxel.x))
+                offset = 1024 + int(header.nsymbt)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"{path} is not a readable MRC file; convert it to TIFF "
+            f"({first_line(error)})"
+        ) from error
+    axes = {2: "YX", 3: "ZYX"}.get(len(shape), "Q" * (len(shape) - 3) + "ZYX")
+    count, height, width, samples = split_axes(axes, shape, name)
+    step = height * width * dtype.itemsize
+    planes = RawPlanes(
+        (path,),
+        offset + np.arange(count, dtype=np.int64) * step,
+        shape=(height, width, samples),
+        dtype=dtype,
+    )
+    check_complete(planes, count, name)
+    found = Found(planes, axes, shape, dtype, files=(path,))
+    y, x = voxel_yx
+    if size := plausible_nm(y / 10, x / 10):
+        found.pixel_size_nm, found.pixel_size_source = size, "MRC header (ångström)"
+    elif max(y, x) < 1 and (size := plausible_nm(y * 1e3, x * 1e3)):
+        found.pixel_size_nm, found.pixel_size_source = size, "MRC header (micrometre)"
+    if found.pixel_size_nm:
+        found.notes.append(
+            f"the pixel size of {found.pixel_size_nm[1]:.4g} nm comes from an MRC "
+            "header, whose unit programs disagree on; give it yourself if it is wrong"
+        )
+    return found
+
+
+def from_zarr(path: Path, *, channels: int) -> Found:
+    """Describe an OME-Zarr image (0.4 and 0.5), or a plain Zarr array.
+
+    The finest level of the first image is read.
+
+    Raises
+    ------
+    BadInput
+        If the extra ``zarr`` is missing or the folder holds no image.
+    """
+    try:
+        zarr: Any = import_module("zarr")
+    except ImportError as error:
+        raise BadInput(
+            f"{path} needs the Zarr reader: pip install superres-zoo[zarr]"
+        ) from error
+    name = str(path)
+    try:
+        node: Any = zarr.open(name, mode="r")
+    except (ValueError, KeyError, OSError) as error:
+        raise BadInput(
+            f"{path} is no Zarr array or group ({first_line(error)})"
+        ) from error
+    if not hasattr(node, "members"):
+        return from_array(node, channels=channels, name=name)
+    notes: list[str] = []
+    scales = _multiscales(node)
+    if scales is None and "0" in node and hasattr(node["0"], "members"):
+        # the layout of bioformats2raw: one numbered group per image
+        scales, node = _multiscales(node["0"]), node["0"]
+        notes.append("the first image of the Zarr group was read")
+    if scales is None:
+        raise BadInput(
+            f"{path} holds no OME-Zarr image; name the folder that has the multiscales"
+        )
+    try:
+        level: dict[str, Any] = scales["datasets"][0]
+        array: Any = node[level["path"]]
+    except (KeyError, IndexError, TypeError) as error:
+        raise BadInput(f"{path} names a level that is not there") from error
+    shape = tuple(int(n) for n in array.shape)
+    declared: list[Any] = scales.get("axes") or ["t", "c", "z", "y", "x"][-len(shape) :]
+    entries: list[dict[str, Any]] = [
+        a if isinstance(a, dict) else {"name": str(a)} for a in declared
+    ]
+    letters = {"t": "T", "c": "C", "z": "Z", "y": "Y", "x": "X"}
+    axes = "".join(letters.get(str(a["name"]).lower(), "Q") for a in entries)
+    if len(axes) != len(shape):
+        raise BadInput(f"{path} declares {len(axes)} axes for {len(shape)} dimensions")
+    split_axes(axes, shape, name)
+    found = Found(
+        ArrayPlanes(array, axes.index("Y")), axes, shape, np.dtype(array.dtype)
+    )
+    found.notes = notes
+    factors = np.ones(len(shape))
+    for holder in (level, scales):
+        for step in holder.get("coordinateTransformations") or ():
+            if step.get("type") == "scale" and len(step["scale"]) == len(shape):
+                factors = factors * np.asarray(step["scale"], float)
+    y, x = axes.index("Y"), axes.index("X")
+    unit_y, unit_x = (unit_nm(str(entries[i].get("unit", ""))) for i in (y, x))
+    if unit_y and unit_x:
+        size = plausible_nm(float(factors[y]) * unit_y, float(factors[x]) * unit_x)
+        if size:
+            found.pixel_size_nm, found.pixel_size_source = size, "OME-Zarr metadata"
+    return found
+
+
+def _multiscales(group: Any) -> dict[str, Any] | None:
+    attributes: dict[str, Any] = dict(group.attrs)
+    inner: dict[str, Any] = attributes.get("ome") or attributes  # 0.5 nests them
+    found: list[dict[str, Any]] = inner.get("multiscales") or []
+    return found[0] if found else None

@@ -1,0 +1,160 @@
+"""Writing image stacks: OME-TIFF and ImageJ TIFF, complete or not at all."""
+
+import os
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.core.axes import check_axes
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Yield a temporary name beside `path` that becomes `path` if all goes well.
+
+    The final name never holds half a file: on an error, the temporary one is removed
+    and what stood under `path` stays.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder) / "a.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     (Path(folder) / "a.txt").read_text()
+    'whole'
+    """
+    handle, name = tempfile.mkstemp(
+        prefix=f".{path.name}.", suffix=".part", dir=path.parent
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; results get what the user's umask allows
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_ome_tiff(
+    path: str | Path,
+    array: NDArray[Any],
+    *,
+    pixel_size_nm: float,
+    axes: str,
+    description: str | None = None,
+    channel_names: Sequence[str] | None = None,
+) -> None:
+    """Write an image or a movie as OME-TIFF.
+
+    An existing file is replaced, when the new one is complete.
+
+    Parameters
+    ----------
+    path
+        Where to; ``.ome.tif`` by convention.
+    array
+        The pixels.  float64 and float16 are written as float32, which OME has and
+        every reader knows.
+    pixel_size_nm
+        Edge of a pixel, written in µm as is usual in OME.
+    axes
+        Letters of the array's axes, such as ``yx``, ``tyx`` or ``tyxc``.  Channels are
+        stored as planes.
+    description
+        Free text about the image.
+    channel_names
+        One name per channel.
+
+    Raises
+    ------
+    ValueError
+        If `axes` does not fit the array, or the pixel size is not positive.
+    """
+    import tifffile
+
+    target = Path(path)
+    _check_pixel_size(pixel_size_nm)
+    if len(check_axes(axes)) != array.ndim or not {"y", "x"} <= set(axes):
+        raise ValueError(f"axes {axes!r} do not name the {array.ndim} axes of an image")
+    if "b" in axes:
+        raise ValueError("an OME-TIFF has no batch axis; write images as t")
+    order = [letter for letter in "tzcyx" if letter in axes]
+    pixels = np.transpose(array, [axes.index(letter) for letter in order])
+    metadata: dict[str, Any] = {"axes": "".join(order).upper()}
+    for letter in "XY":
+        metadata[f"PhysicalSize{letter}"] = pixel_size_nm / 1000
+        metadata[f"PhysicalSize{letter}Unit"] = "µm"
+    if description:
+        metadata["Description"] = description
+    if channel_names is not None:
+        channels = array.shape[axes.index("c")] if "c" in axes else 1
+        if len(channel_names) != channels:
+            raise ValueError(f"{len(channel_names)} names for {channels} channels")
+        metadata["Channel"] = {"Name": list(channel_names)}
+    with replacing(target) as temporary:
+        tifffile.imwrite(
+            temporary,
+            _portable(pixels, ("u1", "u2", "u4", "i1", "i2", "i4", "f4")),
+            ome=True,
+            photometric="minisblack",
+            metadata=metadata,
+        )
+
+
+def write_imagej_tiff(
+    path: str | Path, frames: NDArray[Any], *, pixel_size_nm: float
+) -> None:
+    """Write frames as an ImageJ stack, which Fiji opens as a time series.
+
+    An existing file is replaced, when the new one is complete.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    frames
+        (t, y, x) or (y, x); other types than uint8, uint16 and float32 are written as
+        float32, ImageJ has no more.
+    pixel_size_nm
+        Edge of a pixel.
+
+    Raises
+    ------
+    ValueError
+        If the array has other axes, or the pixel size is not positive.
+    """
+    import tifffile
+
+    _check_pixel_size(pixel_size_nm)
+    if frames.ndim not in (2, 3):
+        raise ValueError(f"frames must be (t, y, x) or (y, x), not {frames.shape}")
+    per_um = 1000 / pixel_size_nm
+    with replacing(Path(path)) as temporary:
+        tifffile.imwrite(
+            temporary,
+            _portable(frames, ("u1", "u2", "f4")),
+            imagej=True,
+            photometric="minisblack",
+            resolution=(per_um, per_um),
+            metadata={"axes": "TYX"[-frames.ndim :], "unit": "um"},
+        )
+
+
+def _portable(array: NDArray[Any], types: tuple[str, ...]) -> NDArray[Any]:
+    known = f"{array.dtype.kind}{array.dtype.itemsize}" in types
+    return np.ascontiguousarray(array if known else array.astype(np.float32))
+
+
+def _check_pixel_size(pixel_size_nm: float) -> None:
+    if not pixel_size_nm > 0 or not np.isfinite(pixel_size_nm):
+        raise ValueError(f"pixel_size_nm must be positive, not {pixel_size_nm}")

@@ -935,7 +935,7 @@ print(stack.frames, re.search(r"VmHWM:\\s+(\\d+) kB", status).group(1))
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
 @pytest.mark.parametrize(
-    ("kind", "limit_mb"), [("plain", 2), ("tiled", 2), ("ome_deflate", 8), ("npy", 2)]
+    ("kind", "limit_mb"), [("plain", 2), ("deflate", 2), ("ome", 8), ("npy", 2)]
 )
 def test_memory_does_not_grow_with_frames(tmp_path, kind, limit_mb):
     peaks = []

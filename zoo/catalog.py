@@ -92,17 +92,13 @@ def configured(
     UnknownName
         If there is no such recipe.
     ValueError
-        If a change is not possible, or the recipe simulates its pairs and `data` is
-        given.
+        If a change is not possible.
+    BadInput
+        If `data` is given and the source cannot read pairs from a folder.
     """
     chosen = recipe(name)
     if data is not None:
-        if "folder" not in type(chosen.source).model_fields:
-            raise ValueError(
-                f"{name} simulates its training pairs and takes no --data; "
-                "change the conditions with --set source.FIELD=VALUE"
-            )
-        changes = changes | {"source__folder": str(data)}
+        chosen = chosen.override(source=chosen.source.measured(data))
     return chosen.override(**changes)
 
 

@@ -4,9 +4,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from zoo import catalog
+from zoo.core.errors import BadInput
 from zoo.core.network import Grid, Network, Paper
 
 PAPER = {"authors": "A", "title": "T", "journal": "J 1, 1", "year": 2018, "doi": "10/1"}
@@ -92,6 +94,8 @@ def test_settings_change_a_recipe_and_unknown_fields_do_not():
         catalog.configured("deep_storm_microtubules", {"source__colour": 1})
 
 
-def test_simulated_recipes_take_no_data(tmp_path):
-    with pytest.raises(ValueError, match="takes no --data"):
-        catalog.configured("deep_storm_microtubules", {}, data=tmp_path)
+def test_data_replaces_the_simulation(tmp_path):
+    recipe = catalog.configured("deep_storm_microtubules", {}, data=tmp_path)
+    assert recipe.source.model_dump()["folder"] == tmp_path
+    with pytest.raises(BadInput, match=r"has no input\.tif"):
+        recipe.source.sample(np.random.default_rng(0))

@@ -1,15 +1,29 @@
 """How a package is made: the declaration that training, packaging and tests read."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import SerializeAsAny
 
 from zoo.core.config import Config
+from zoo.core.errors import BadInput
+from zoo.core.localizations import Localizations
 from zoo.core.network import Network
 
 BudgetName = Literal["smoke", "cpu", "gpu"]
+
+
+class Recording(NamedTuple):
+    """What a microscope would have written, and what is true about it."""
+
+    counts: np.ndarray
+    """(t, y, x) or (t, y, x, c) camera counts."""
+    truth: Localizations | np.ndarray
+    """Emitters inside the field, or images (t, Y, X)."""
+    pixel_size_nm: float
+    """Edge of a camera pixel, nm."""
 
 
 class Source(Config, ABC):
@@ -18,6 +32,23 @@ class Source(Config, ABC):
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return one (input, target) pair, (y, x, c) float32 each."""
+
+    @abstractmethod
+    def record(self, rng: np.random.Generator, *, frames: int) -> Recording:
+        """Return frames as a user's file would hold them, with their truth."""
+
+    def measured(self, folder: Path) -> "Source":
+        """Return the source that reads its pairs from a folder instead.
+
+        Raises
+        ------
+        BadInput
+            If this source has no measured counterpart.
+        """
+        raise BadInput(
+            f"{type(self).__name__} makes its pairs and cannot read them from "
+            f"{folder}; leave --data out"
+        )
 
 
 class Loss(Config, ABC):

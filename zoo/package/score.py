@@ -12,7 +12,7 @@ from zoo.evaluate.localizations import score
 from zoo.io.packages import Package
 from zoo.physics.crlb import gaussian_crlb
 from zoo.predict.predictor import Predictor
-from zoo.simulate.benchmark import CAMERAS, DensityBenchmark, Recording
+from zoo.simulate.benchmark import CAMERAS, BenchmarkRecording, DensityBenchmark
 
 FIGURES = (
     "jaccard",
@@ -70,7 +70,7 @@ def score_package(
         for recording in benchmark.recordings()
     ]
     metrics: dict[str, Any] = {}
-    pooled: dict[str, list[tuple[Recording, Localizations]]] = {}
+    pooled: dict[str, list[tuple[BenchmarkRecording, Localizations]]] = {}
     empty = [0, 0]
     for recording, found in predictions:
         group, condition = recording.name.split("/")
@@ -104,7 +104,7 @@ def score_package(
 
 
 def _predict(
-    predictor: Predictor, recording: Recording, benchmark: DensityBenchmark
+    predictor: Predictor, recording: BenchmarkRecording, benchmark: DensityBenchmark
 ) -> Localizations:
     result = predictor.predict(recording.counts, pixel_size_nm=benchmark.pixel_size_nm)
     if result.localizations is None:
@@ -127,7 +127,7 @@ def _score(
     }
 
 
-def _bound_nm(recording: Recording, benchmark: DensityBenchmark) -> np.ndarray:
+def _bound_nm(recording: BenchmarkRecording, benchmark: DensityBenchmark) -> np.ndarray:
     """Return the lateral bound ``sqrt(var x + var y)`` of each true emitter, nm."""
     truth, pixel_nm = recording.truth, benchmark.pixel_size_nm
     bound = gaussian_crlb(

@@ -9,13 +9,14 @@ from zoo.core.config import Config
 from zoo.core.localizations import Localizations
 from zoo.core.random import generator
 from zoo.physics.camera import Camera, EmCcd, Scmos
-from zoo.simulate.frames import MARGIN_PX, render
+from zoo.simulate.frames import MARGIN_PX
+from zoo.simulate.pairs import render, within
 
 CAMERAS: dict[str, Camera] = {"emccd": EmCcd(), "scmos": Scmos()}
 """The two test cameras: the challenge's EM-CCD and a front-illuminated sCMOS."""
 
 
-class Recording(NamedTuple):
+class BenchmarkRecording(NamedTuple):
     """A simulated movie under one condition."""
 
     name: str
@@ -63,7 +64,7 @@ class DensityBenchmark(Config):
     empty_frames: int = Field(default=100, ge=1)
     """Frames without emitters per camera."""
 
-    def recordings(self) -> list[Recording]:
+    def recordings(self) -> list[BenchmarkRecording]:
         """Simulate the whole set; equal declarations give equal counts."""
         made = []
         for index, camera in enumerate(CAMERAS):
@@ -80,7 +81,7 @@ class DensityBenchmark(Config):
 
     def density(
         self, rng: np.random.Generator, camera: str, density: float
-    ) -> Recording:
+    ) -> BenchmarkRecording:
         """Simulate the frames of one density on one camera."""
         edge_px = self.field_px + 2 * MARGIN_PX
         mean = density * (edge_px * self.pixel_size_nm / 1000) ** 2
@@ -93,7 +94,7 @@ class DensityBenchmark(Config):
 
     def _isolated(
         self, rng: np.random.Generator, camera: str, photons: float
-    ) -> Recording:
+    ) -> BenchmarkRecording:
         first = self.spacing_px / 2
         nodes = np.arange(first, self.field_px - first / 2, self.spacing_px)
         y_px, x_px = (axis.ravel() for axis in np.meshgrid(nodes, nodes, indexing="ij"))
@@ -119,7 +120,7 @@ class DensityBenchmark(Config):
         name: str,
         camera: str,
         frames: list[Localizations],
-    ) -> Recording:
+    ) -> BenchmarkRecording:
         shape = (self.field_px, self.field_px)
         edge_nm = self.field_px * self.pixel_size_nm
         counts, truth = [], []
@@ -128,11 +129,8 @@ class DensityBenchmark(Config):
             if len(emitters):
                 expected += render(emitters, shape, pixel_size_nm=self.pixel_size_nm)
             counts.append(CAMERAS[camera].expose(expected, rng))
-            inside = (np.minimum(emitters.x_nm, emitters.y_nm) >= 0) & (
-                np.maximum(emitters.x_nm, emitters.y_nm) < edge_nm
-            )
-            kept = emitters.select(inside)
+            kept = emitters.select(within(emitters, edge_nm, edge_nm))
             truth.append(kept.with_columns(frame=np.full(len(kept), number)))
-        return Recording(
+        return BenchmarkRecording(
             name, camera, np.stack(counts), Localizations.concatenate(truth)
         )

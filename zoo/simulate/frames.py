@@ -1,25 +1,24 @@
-"""Camera frames of blinking emitters, and the spike maps that they come from."""
+"""Camera frames of blinking emitters under conditions drawn at random."""
 
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, field_validator
-from scipy.ndimage import gaussian_filter, median_filter
+from scipy.ndimage import gaussian_filter
 
 from zoo.core.config import Config
 from zoo.core.localizations import Localizations
-from zoo.core.recipe import Source
+from zoo.core.recipe import Recording, Source
 from zoo.physics.camera import Camera, EmCcd, Scmos
-from zoo.physics.psf import gaussian_spots
 from zoo.physics.structures import filament_points
+from zoo.simulate.measured import MeasuredFrames
+from zoo.simulate.pairs import Scene, as_pair, render, within
 
 Range = tuple[float, float]
 
 MARGIN_PX = 5
 """Emitters this far outside a crop still shine into it."""
-
-SPOT_PEAK_OVER_MEDIAN = 1.5
-"""Peak of a spot over its value behind a 3 x 3 median filter, sigma 1.1 px."""
 
 LABEL_SPREAD_NM = 15.0
 """Distance of a dye from the filament's axis: wall and antibodies, projected."""
@@ -72,15 +71,6 @@ class CameraPrior(Config):
         )
 
 
-class Scene(NamedTuple):
-    """One frame as the camera sees it, with its truth."""
-
-    counts: np.ndarray
-    """(y, x) uint16 camera counts."""
-    emitters: Localizations
-    """Emitters, those of the margin included; nm from the corner of the frame."""
-
-
 class DensityFrames(Source):
     """Frames of many emitters and their positions on a finer grid.
 
@@ -97,6 +87,8 @@ class DensityFrames(Source):
     """Type of the source."""
     crop_px: int = Field(default=26, ge=8)
     """Edge of the training frames, camera px."""
+    field_px: int = Field(default=64, ge=8)
+    """Edge of the frames that ``zoo simulate`` writes, camera px."""
     scale: int = Field(default=8, ge=1)
     """Fine pixels per camera pixel along an axis."""
     pixel_size_nm: float = Field(default=100.0, gt=0)
@@ -128,15 +120,33 @@ class DensityFrames(Source):
     def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return a scaled frame (y, x, 1) and its spike map (8y, 8x, 1), float32."""
         scene = self.scene(rng, self.camera.draw(rng))
-        low, high = display_range(scene.counts, rng, empty=len(scene.emitters) == 0)
-        frame = np.clip((scene.counts - low) / (high - low), -0.5, 3.0)
-        spikes = spike_map(
-            scene.emitters,
-            scene.counts.shape,
+        return as_pair(scene, rng, scale=self.scale, pixel_size_nm=self.pixel_size_nm)
+
+    def record(self, rng: np.random.Generator, *, frames: int) -> Recording:
+        """Take a movie on one camera; every frame has conditions of its own."""
+        camera = self.camera.draw(rng)
+        row, column = rng.integers(512, size=2)
+        edge_nm = self.field_px * self.pixel_size_nm
+        counts, truth = [], []
+        for number in range(1, frames + 1):
+            scene = self.scene(
+                rng, camera, size_px=self.field_px, origin=(int(row), int(column))
+            )
+            counts.append(scene.counts)
+            emitters = scene.emitters.select(within(scene.emitters, edge_nm, edge_nm))
+            truth.append(emitters.with_columns(frame=np.full(len(emitters), number)))
+        return Recording(
+            np.stack(counts), Localizations.concatenate(truth), self.pixel_size_nm
+        )
+
+    def measured(self, folder: Path) -> "MeasuredFrames":
+        """Return the source that crops a folder's ``input.tif`` and ``truth.csv``."""
+        return MeasuredFrames(
+            folder=folder,
+            crop_px=self.crop_px,
             scale=self.scale,
             pixel_size_nm=self.pixel_size_nm,
         )
-        return frame[..., None].astype(np.float32), spikes[..., None]
 
     def scene(
         self,
@@ -220,103 +230,6 @@ class DensityFrames(Source):
         else:
             drawn = rng.uniform(low, high, count)
         return np.exp(np.clip(drawn, low, high))
-
-
-def render(
-    emitters: Localizations, shape: tuple[int, int], *, pixel_size_nm: float
-) -> np.ndarray:
-    """Return the expected photons (y, x) of emitters with photons and widths.
-
-    Raises
-    ------
-    ValueError
-        If the table has no photons or no spot widths.
-    """
-    if emitters.photons is None or emitters.sigma_nm is None:
-        raise ValueError("emitters need the columns photons and sigma_nm to be drawn")
-    return gaussian_spots(
-        emitters.x_nm / pixel_size_nm,
-        emitters.y_nm / pixel_size_nm,
-        emitters.photons,
-        shape,
-        sigma_px=emitters.sigma_nm / pixel_size_nm,
-    )
-
-
-def spike_map(
-    emitters: Localizations,
-    shape: tuple[int, int],
-    *,
-    scale: int,
-    pixel_size_nm: float,
-) -> np.ndarray:
-    """Mark the fine pixels that contain an emitter.
-
-    Parameters
-    ----------
-    emitters
-        Emitters of one frame; those outside the frame are left out.
-    shape
-        ``(height, width)`` of the camera frame, px.
-    scale
-        Fine pixels per camera pixel along an axis.
-    pixel_size_nm
-        Camera pixel, nm.
-
-    Returns
-    -------
-    spikes : (scale * y, scale * x) float32
-        One where ``floor(position / fine pixel)`` of any emitter falls, else zero.
-
-    Examples
-    --------
-    >>> one = Localizations(x_nm=np.array([12.6]), y_nm=np.array([0.0]))
-    >>> np.argwhere(spike_map(one, (1, 1), scale=8, pixel_size_nm=100.0)).tolist()
-    [[0, 1]]
-    """
-    fine_nm = pixel_size_nm / scale
-    spikes = np.zeros((shape[0] * scale, shape[1] * scale), np.float32)
-    rows = np.floor(emitters.y_nm / fine_nm).astype(int)
-    columns = np.floor(emitters.x_nm / fine_nm).astype(int)
-    inside = (rows >= 0) & (rows < spikes.shape[0])
-    inside &= (columns >= 0) & (columns < spikes.shape[1])
-    spikes[rows[inside], columns[inside]] = 1.0
-    return spikes
-
-
-def display_range(
-    counts: np.ndarray, rng: np.random.Generator, *, empty: bool
-) -> tuple[float, float]:
-    """Draw the two counts that a predictor may map to 0 and 1.
-
-    Half of the frames use their own extremes, as the published network does.  The
-    others use limits as they come from a whole recording, found behind a median
-    filter that no hot pixel survives: this crop may be dimmer than the rest, up to
-    fifteenfold where it is empty, or somewhat brighter.
-
-    Parameters
-    ----------
-    counts
-        (y, x) camera counts.
-    rng
-        Source of the draw.
-    empty
-        Whether the frame holds no emitter.
-
-    Returns
-    -------
-    low, high : float
-        Counts; `high` exceeds `low` by at least one.
-    """
-    low, high = float(counts.min()), float(counts.max())
-    if rng.random() < 0.5:
-        return low, max(high, low + 1.0)
-    smooth = median_filter(counts, 3, mode="nearest")
-    lowest, highest = float(smooth.min()), float(smooth.max())
-    low = lowest - rng.uniform(-0.2, 0.5) * (lowest - low)
-    factor = np.exp(rng.uniform(np.log(0.7), np.log(15.0 if empty else 4.0)))
-    contrast = SPOT_PEAK_OVER_MEDIAN * (highest - low)
-    return low, max(low + factor * contrast, low + 1.0)
 
 
 def _background_shape(

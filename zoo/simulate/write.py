@@ -1,0 +1,90 @@
+"""Simulated recordings as files."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from zoo.core.errors import BadInput
+from zoo.core.localizations import Localizations
+from zoo.core.random import generator
+from zoo.core.recipe import Source
+from zoo.io.tables import write_localizations
+from zoo.io.write import write_imagej_tiff
+
+
+def write_simulation(
+    source: Source,
+    directory: Path,
+    *,
+    count: int,
+    seed: int,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write a recording and its truth under the conditions of a source.
+
+    Parameters
+    ----------
+    source
+        What to draw from.
+    directory
+        Receives ``input.tif`` and ``truth.csv`` (emitters) or ``truth.tif`` (images).
+    count
+        Number of frames.
+    seed
+        Equal seeds give equal files.
+    overwrite
+        Whether files of those names may be replaced.
+    progress
+        Called with frames done and frames in all.
+
+    Returns
+    -------
+    written : list of Path
+
+    Raises
+    ------
+    BadInput
+        If the files exist, or `count` is not positive.
+    """
+    if count < 1:
+        raise BadInput(f"the number of frames must be at least 1, not {count}")
+    existing = [
+        directory / name
+        for name in ("input.tif", "truth.csv", "truth.tif")
+        if (directory / name).exists()
+    ]
+    if existing and not overwrite:
+        raise BadInput(
+            f"{existing[0]} exists and is not overwritten; choose another folder or "
+            "give --overwrite"
+        )
+    recording = source.record(generator(seed), frames=count)
+    if progress is not None:
+        progress(count, count)
+    directory.mkdir(parents=True, exist_ok=True)
+    part = directory / ".simulation.part"
+    part.mkdir(exist_ok=True)
+    try:
+        write_imagej_tiff(
+            part / "input.tif",
+            recording.counts,
+            pixel_size_nm=recording.pixel_size_nm,
+        )
+        if isinstance(recording.truth, Localizations):
+            write_localizations(part / "truth.csv", recording.truth)
+        else:
+            scale = recording.truth.shape[-1] / recording.counts.shape[2]
+            write_imagej_tiff(
+                part / "truth.tif",
+                recording.truth.astype(np.float32),
+                pixel_size_nm=recording.pixel_size_nm / scale,
+            )
+        written = []
+        for file in sorted(part.iterdir()):
+            written.append(file.replace(directory / file.name))
+        return written
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

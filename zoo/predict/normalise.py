@@ -103,8 +103,8 @@ def movie_scale(recording: Frames) -> MovieScale:
 
     The low end is the median over the sampled frames of each frame's smallest
     value, the high end the 98th percentile of each frame's largest, both after a
-    3 x 3 median filter; the range is widened by what the filter takes off a spot.  Adding a hot pixel or (up to half of the) empty frames
-    hardly moves either.
+    3 x 3 median filter; the range is then widened by what the filter takes off a
+    spot.  Adding a hot pixel or (up to half of the) empty frames hardly moves either.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ there the tile ends where the frame ends, and the network's own border rule appl
 exactly as it does for the whole frame.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -170,38 +171,43 @@ def cut(frames: np.ndarray, tiles: list[Tile]) -> np.ndarray:
     crops : (b * len(tiles), y, x, c)
         All tiles of the first frame, then of the second, and so on.
     """
-    if len(tiles) == 1:
-        return frames
     return np.stack([frame[tile.read] for frame in frames for tile in tiles])
 
 
 def join(
-    outputs: np.ndarray, tiles: list[Tile], shape: tuple[int, int], *, scale: int
+    outputs: Iterable[np.ndarray],
+    tiles: list[Tile],
+    shape: tuple[int, int],
+    *,
+    count: int,
+    scale: int,
 ) -> np.ndarray:
     """Put the outputs of `cut` tiles together; its inverse for the identity.
 
     Parameters
     ----------
-    outputs : (b * len(tiles), y * scale, x * scale, c)
+    outputs
+        Outputs of single tiles, (y * scale, x * scale, c), in the order of `cut`.
+        They are consumed one by one, so that they need not exist all at once.
     tiles
         The tiles that were cut.
     shape
         ``(height, width)`` of the input frame, px.
+    count
+        Number of frames.
     scale
         Output pixels per input pixel.
 
     Returns
     -------
-    frames : (b, height * scale, width * scale, c)
+    frames : (count, height * scale, width * scale, c) float32
     """
-    if len(tiles) == 1:
-        return outputs
-    count = len(outputs) // len(tiles)
-    height, width = shape
-    joined = np.empty(
-        (count, height * scale, width * scale, outputs.shape[-1]), outputs.dtype
-    )
+    joined = np.empty(0, np.float32)
     for i, output in enumerate(outputs):
+        if not i:
+            height, width = shape
+            full = (count, height * scale, width * scale, output.shape[-1])
+            joined = np.empty(full, np.float32)
         frame, number = divmod(i, len(tiles))
         tile = tiles[number]
         joined[frame][tile.kept(scale)] = output[tile.inner(scale)]

@@ -1,0 +1,294 @@
+"""Programs that execute a network: ONNX Runtime, or Keras on any of its backends.
+
+ONNX Runtime starts in a fraction of a second and is as fast as a compiled Keras
+function on a CPU, so it is what ``auto`` picks, except where only Keras can use the
+graphics card.
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from zoo.core.errors import BadInput, BadPackage, ZooError
+from zoo.io.keras_file import check_keras_file
+from zoo.io.packages import Package
+from zoo.predict.contract import Contract, read_contract
+
+ENTRIES = {"onnx": "onnx", "keras": "keras_v3"}
+"""Engines, and the weights entry of a description that each runs."""
+
+
+class Engine(Protocol):
+    """A network ready to run."""
+
+    name: str
+    """``onnx`` or ``keras``."""
+    entry: str
+    """The weights entry of the package that it runs."""
+    versions: dict[str, str]
+    """Versions of the libraries that compute."""
+    device: str
+    """What it computes on."""
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Run the network, (b, y, x, c) float32 to (b, Y, X, C) float32."""
+        ...
+
+
+def make_engine(package: Package, kind: str = "auto") -> Engine:
+    """Prepare a package's network to run.
+
+    Parameters
+    ----------
+    package
+        The package; the hash of the weights is checked before they are read.
+    kind
+        ``onnx``, ``keras`` or ``auto``: see `choose_engine`.
+
+    Raises
+    ------
+    BadInput
+        If `kind` is none of these.
+    BadPackage
+        If the package holds no weights for the engine, or they cannot be loaded.
+    """
+    chosen = choose_engine(package, kind)
+    contract = read_contract(package)
+    path = package.weights_path(ENTRIES[chosen])
+    return (OnnxEngine if chosen == "onnx" else KerasEngine)(path, contract)
+
+
+def choose_engine(package: Package, kind: str = "auto") -> str:
+    """Return the name of the engine that `make_engine` would make.
+
+    ``auto`` takes ``onnx`` unless the package has none, or a graphics card is there,
+    ONNX Runtime cannot use it and the framework below Keras can.  Nothing heavy is
+    imported to find out.
+
+    Raises
+    ------
+    BadInput, BadPackage
+        As `make_engine`.
+    """
+    if kind not in ("auto", *ENTRIES):
+        raise BadInput(f"engine must be auto, {' or '.join(ENTRIES)}, not {kind!r}")
+    held = list(package.rdf.get("weights") or {})
+    usable = [engine for engine, entry in ENTRIES.items() if entry in held]
+    if not usable:
+        raise BadPackage(
+            f"{package.name} holds {', '.join(held) or 'no'} weights; "
+            f"{' and '.join(ENTRIES.values())} can be run"
+        )
+    if kind == "auto":
+        return "keras" if usable == ["keras"] or _keras_only_gpu(usable) else "onnx"
+    if kind not in usable:
+        raise BadPackage(
+            f"{package.name} has no {ENTRIES[kind]} weights for the engine {kind}; "
+            f"use --engine {usable[0]}"
+        )
+    return kind
+
+
+def _keras_only_gpu(usable: list[str]) -> bool:
+    """Say whether a graphics card is there that only Keras can use."""
+    if "keras" not in usable or not any(Path("/dev").glob("nvidia[0-9]*")):
+        return False
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return False
+    if _keras_backend() == "jax":
+        plugins = ("jax_cuda12_plugin", "jax_cuda13_plugin")
+        return any(importlib.util.find_spec(plugin) for plugin in plugins)
+    # the libraries that tensorflow[and-cuda] and the builds of PyTorch bring along
+    return (
+        importlib.util.find_spec("nvidia") is not None
+        and importlib.util.find_spec("nvidia.cudnn") is not None
+    )
+
+
+def _keras_backend() -> str:
+    """Return the framework that Keras will use, without importing it."""
+    chosen = os.environ.get("KERAS_BACKEND")
+    if chosen:
+        return chosen
+    for backend in ("tensorflow", "jax"):
+        if importlib.util.find_spec(backend):
+            return backend
+    return "tensorflow"
+
+
+def thread_count() -> int:
+    """Return the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class OnnxEngine:
+    """A network run by ONNX Runtime, on CUDA where that is available.
+
+    Parameters
+    ----------
+    path
+        The ``.onnx`` file.
+    contract
+        Axes of its tensors.
+
+    Raises
+    ------
+    BadPackage
+        If ONNX Runtime refuses the file, or it has several inputs.
+    """
+
+    name = "onnx"
+    entry = "onnx"
+
+    def __init__(self, path: Path, contract: Contract) -> None:
+        import onnxruntime
+
+        self._axes = (contract.input_axes, contract.output_axes)
+        self.versions = {"onnxruntime": onnxruntime.__version__}
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = thread_count()
+        options.log_severity_level = 3
+        # Batches have one shape, so the arena stops growing after the first; without
+        # it every layer's memory is fetched anew, which halves the speed.  The
+        # memory pattern would double what it holds.
+        options.enable_mem_pattern = False
+        providers = ["CPUExecutionProvider"]
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            providers.insert(0, "CUDAExecutionProvider")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=providers
+            )
+        except _onnx_errors() as error:
+            raise BadPackage(
+                f"{path.name} cannot be loaded by ONNX Runtime "
+                f"{onnxruntime.__version__}: {_first_line(error)}"
+            ) from error
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise BadPackage(f"{path.name} has {len(inputs)} inputs, one is needed")
+        self._input = inputs[0].name
+        self._dtype = _ONNX_TYPES.get(inputs[0].type, np.float32)
+        self.device = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Run the network; see `Engine`.
+
+        Raises
+        ------
+        ZooError
+            If ONNX Runtime fails, for instance for want of memory.
+        """
+        tensor = _to_network(batch, self._axes[0]).astype(self._dtype, copy=False)
+        try:
+            outputs: Any = self._session.run(None, {self._input: tensor})
+        except _onnx_errors() as error:
+            raise ZooError(
+                f"ONNX Runtime failed on a batch of shape {tensor.shape}: "
+                f"{_first_line(error)}; a smaller --batch-size or --tile needs less memory"
+            ) from error
+        return _from_network(outputs[0], self._axes[1])
+
+
+class KerasEngine:
+    """A network run by Keras 3 on the backend that it is configured for.
+
+    Parameters
+    ----------
+    path
+        The ``.keras`` file; inspected by `check_keras_file` first.
+    contract
+        Axes of its tensors.
+
+    Raises
+    ------
+    BadPackage
+        If the file holds more than plain Keras layers or this Keras cannot load it.
+    """
+
+    name = "keras"
+    entry = "keras_v3"
+
+    def __init__(self, path: Path, contract: Contract) -> None:
+        check_keras_file(path)
+        os.environ.setdefault("KERAS_BACKEND", _keras_backend())
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import keras
+
+        self._axes = (contract.input_axes, contract.output_axes)
+        backend = str(keras.config.backend())
+        self.versions = {"keras": keras.__version__, "backend": backend}
+        self.device = backend
+        try:
+            model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except (TypeError, ValueError, KeyError, OSError) as error:
+            raise BadPackage(
+                f"{path.name} cannot be loaded by Keras {keras.__version__}: "
+                f"{_first_line(error)}"
+            ) from error
+        if len(model.inputs) != 1:
+            raise BadPackage(
+                f"{path.name} has {len(model.inputs)} inputs, one is needed"
+            )
+        # TensorFlow's graphs are faster on a CPU without XLA, which would also compile
+        # anew for every shape; JAX runs nothing fast without it
+        model.jit_compile = backend != "tensorflow"
+        self._model = model
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Run the network; see `Engine`."""
+        tensor = _to_network(batch, self._axes[0])
+        return _from_network(self._model.predict_on_batch(tensor), self._axes[1])
+
+
+_ONNX_TYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+    "tensor(uint16)": np.uint16,
+}
+
+
+def _onnx_errors() -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime raises; its errors have no common base."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = (
+        "EPFail Fail InvalidArgument InvalidGraph InvalidProtobuf ModelLoaded NoModel "
+        "NoSuchFile NotImplemented RuntimeException"
+    )
+    found = [getattr(state, name, None) for name in names.split()]
+    return tuple(e for e in found if isinstance(e, type) and issubclass(e, Exception))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
+def _to_network(batch: np.ndarray, axes: str) -> np.ndarray:
+    """Arrange (b, y, x, c) as the network wants it."""
+    if "c" not in axes:
+        return np.ascontiguousarray(
+            batch[..., 0].transpose(["byx".index(axis) for axis in axes])
+        )
+    return np.ascontiguousarray(batch.transpose(["byxc".index(axis) for axis in axes]))
+
+
+def _from_network(tensor: Any, axes: str) -> np.ndarray:
+    """Arrange the network's output as (b, y, x, c) float32."""
+    array = np.asarray(tensor, np.float32)
+    if array.ndim != len(axes):
+        raise BadPackage(
+            f"the network's output has shape {array.shape}, its description says {axes}"
+        )
+    if "c" not in axes:
+        array, axes = array[..., None], axes + "c"
+    return array.transpose([axes.index(axis) for axis in "byxc"])

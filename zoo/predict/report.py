@@ -1,0 +1,268 @@
+"""What is worth telling about a prediction: counts, warnings, provenance."""
+
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from zoo.io.packages import Package
+from zoo.io.stacks import Stack
+from zoo.predict.contract import Contract
+from zoo.predict.engines import Engine
+from zoo.predict.normalise import MovieScale
+from zoo.predict.plan import Plan
+
+PIXEL_SIZE_TOLERANCE = 0.02
+"""Relative distance from the training range at which a pixel size gets a warning."""
+
+
+@dataclass
+class Observed:
+    """What the frames were like, added up while they pass."""
+
+    frames: int = 0
+    """Frames seen."""
+    constant: int = 0
+    """Frames of a single value."""
+    saturated: int = 0
+    """Frames with a pixel at the largest value of the file's integer type."""
+    localizations: int = 0
+    """Emitters found."""
+    total: np.ndarray | None = field(default=None, repr=False)
+    """Sum of all frames and mean of channels, (y, x) float64."""
+
+    def add(self, frames: np.ndarray, dtype: np.dtype[Any]) -> None:
+        """Take note of frames, (t, y, x, c)."""
+        flat = frames.reshape(len(frames), -1)
+        high = flat.max(axis=1)
+        self.frames += len(frames)
+        self.constant += int(np.count_nonzero(high == flat.min(axis=1)))
+        if dtype.kind in "ui":
+            self.saturated += int(np.count_nonzero(high >= np.iinfo(dtype).max))
+        summed = frames.sum(axis=0, dtype=float).mean(axis=-1)
+        self.total = summed if self.total is None else self.total + summed
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean frame, (y, x) float32."""
+        if self.total is None:
+            raise ValueError("no frames were seen")
+        return (self.total / self.frames).astype(np.float32)
+
+
+@dataclass
+class Timing:
+    """When a prediction began and when its first frames were done."""
+
+    start: float
+    """Clock at the beginning, s."""
+    first: float = 0.0
+    """Seconds until the first frames were done, loading of weights included."""
+
+    def note(self, done: int) -> None:
+        """Take note that some frames are done."""
+        if done and not self.first:
+            self.first = time.perf_counter() - self.start
+
+
+def pixel_size_warning(contract: Contract, pixel_size_nm: float | None) -> str | None:
+    """Compare a pixel size with those that the network was trained on.
+
+    Examples
+    --------
+    >>> trained = Contract(task="density", training={"pixel_size_nm": [100, 100]})
+    >>> pixel_size_warning(trained, 101.0)
+    >>> pixel_size_warning(trained, 160.0)
+    'pixels of 160 nm lie outside the training range of 100 nm; expect ...'
+    """
+    limits = contract.training.get("pixel_size_nm")
+    if limits is None or pixel_size_nm is None:
+        return None
+    low, high = _limits(limits)
+    slack = PIXEL_SIZE_TOLERANCE
+    if low * (1 - slack) <= pixel_size_nm <= high * (1 + slack):
+        return None
+    return (
+        f"pixels of {pixel_size_nm:.4g} nm lie outside the training range of "
+        f"{_range(low, high)} nm; expect missed and false localizations, or train "
+        "for this pixel size"
+    )
+
+
+def collect_warnings(
+    contract: Contract, stack: Stack, plan: Plan, observed: Observed
+) -> list[str]:
+    """Return what the user should know about a recording and its results.
+
+    Parameters
+    ----------
+    contract
+        The package, with its training conditions.
+    stack
+        The recording.
+    plan
+        How frames were cut.
+    observed
+        What was counted.
+    """
+    found = list(stack.notes)
+    if text := pixel_size_warning(contract, stack.pixel_size_nm):
+        found.append(text)
+    if len(plan.tiles) > 1 and (contract.halo is None or contract.fixed):
+        found.append(
+            "the package does not say how far its network looks; seams between its "
+            f"tiles of {plan.tile[0]} x {plan.tile[1]} px are possible"
+        )
+    count = observed.frames
+    if observed.constant:
+        found.append(
+            f"{observed.constant} of {count} frames are constant (a single value); "
+            "nothing can be found in them"
+        )
+    if observed.saturated:
+        found.append(
+            f"{observed.saturated} of {count} frames hold saturated pixels; "
+            "what is brighter than the camera's range is lost"
+        )
+    if contract.task == "density":
+        found += _density_warnings(contract, stack, observed)
+    return found
+
+
+def _density_warnings(
+    contract: Contract, stack: Stack, observed: Observed
+) -> list[str]:
+    if not observed.localizations:
+        return [
+            "no localizations were found; check the threshold, and that spots are "
+            "bright on a dark background"
+        ]
+    limits = contract.training.get("density_per_um2")
+    if limits is None or stack.pixel_size_nm is None:
+        return []
+    low, high = _limits(limits)
+    area_um2 = stack.height * stack.width * (stack.pixel_size_nm / 1000) ** 2
+    density = observed.localizations / observed.frames / area_um2
+    if density <= high:
+        return []
+    return [
+        f"{density:.2g} localizations per µm² and frame are more than the training "
+        f"range of {_range(low, high)}; many emitters were merged or missed"
+    ]
+
+
+def build_report(
+    package: Package,
+    contract: Contract,
+    stack: Stack,
+    *,
+    engine: Engine,
+    plan: Plan,
+    scale: MovieScale | None,
+    threshold: float,
+    observed: Observed,
+    timing: Timing,
+    warnings: list[str],
+) -> dict[str, Any]:
+    """Return everything worth knowing about a prediction, ready for JSON."""
+    seconds = time.perf_counter() - timing.start
+    pixel_nm = stack.pixel_size_nm
+    options: dict[str, Any] = {
+        "batch_size": plan.batch,
+        "tile": list(plan.tile),
+        "tiles_per_frame": len(plan.tiles),
+        "normalization": "frame" if scale is None else "movie",
+    }
+    if scale is not None:
+        options |= {"movie_low": scale.low, "movie_high": scale.high}
+    report: dict[str, Any] = {
+        "package": {
+            "name": package.name,
+            "weights": engine.entry,
+            "weights_sha256": package.sha256,
+        },
+        "task": contract.task,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": provenance(engine.versions),
+        "engine": engine.name,
+        "device": engine.device,
+        "input": {
+            "source": stack.source,
+            "frames": stack.frames,
+            "height": stack.height,
+            "width": stack.width,
+            "channels": stack.channels,
+            "dtype": stack.dtype.name,
+            "axes": stack.axes,
+            "pixel_size_nm": pixel_nm,
+            "pixel_size_source": stack.pixel_size_source,
+        },
+        "output": {
+            "scale": contract.scale,
+            "height": stack.height * contract.scale,
+            "width": stack.width * contract.scale,
+            "pixel_size_nm": None if pixel_nm is None else pixel_nm / contract.scale,
+        },
+        "options": options,
+        "training": dict(contract.training),
+        "frames": observed.frames,
+        "constant_frames": observed.constant,
+        "saturated_frames": observed.saturated,
+    }
+    if contract.task == "density":
+        report["localizations"] = observed.localizations
+        options |= {
+            "threshold": threshold,
+            "threshold_value": threshold * contract.ideal_peak,
+            "window_px": contract.window_px,
+            "centroid_px": contract.centroid_px or contract.window_px,
+        }
+    return report | {
+        "seconds": round(seconds, 3),
+        "seconds_to_first_frames": round(timing.first, 3),
+        "frames_per_second": round(observed.frames / seconds, 3),
+        "peak_memory_mib": peak_memory_mib(),
+        "warnings": warnings,
+    }
+
+
+def provenance(engine_versions: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of what took part in a prediction."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        own = version("superres-zoo")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        own = "not installed"
+    return {
+        "superres-zoo": own,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        **engine_versions,
+    }
+
+
+def peak_memory_mib() -> float | None:
+    """Return the most memory that this process has held, MiB; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # kilobytes on Linux, bytes on macOS
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _limits(limits: Any) -> tuple[float, float]:
+    """Return the ends of a range that may be a single number."""
+    values = np.ravel(limits).astype(float)
+    return float(values.min()), float(values.max())
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -1,0 +1,90 @@
+"""The programs that people will open the packages with, run for real.
+
+Each has a script under ``consumers/``, which also can be run by hand.  They install
+what they need into a cache folder; where the package registries cannot be reached the
+test is skipped, for no other reason.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo.package.archive import zip_folder
+from zoo.package.build import build_package
+
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
+
+ROOT = Path(__file__).parents[2]
+CONSUMERS = Path(__file__).parent / "consumers"
+SCRIPTS = sorted(p.stem for p in CONSUMERS.glob("[!_]*.py"))
+PACKAGES = sorted(p.parent.name for p in (ROOT / "specs").glob("*/rdf.yaml"))
+SKIPPED = 77
+
+
+@pytest.fixture(scope="module")
+def distributables(tmp_path_factory):
+    """Return a function that builds a package with all weights, once."""
+    folder = tmp_path_factory.mktemp("packages")
+
+    def build(name):
+        if not (folder / name).is_dir():
+            formats = ("keras", "onnx", "saved_model")
+            build_package(ROOT / "specs" / name, folder, formats=formats, score=False)
+        return folder / name, folder / f"{name}.zip"
+
+    return build
+
+
+def consume(script, *paths):
+    """Run a script; return its exit status and what it printed."""
+    done = subprocess.run(
+        [sys.executable, str(CONSUMERS / f"{script}.py"), *map(str, paths)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=1800,
+    )
+    if done.returncode == SKIPPED:
+        pytest.skip(done.stdout.strip().splitlines()[-1])
+    print(done.stdout)
+    return done.returncode, done.stdout
+
+
+def test_there_is_a_script_for_each_consumer():
+    assert SCRIPTS == [
+        "bioimageio_core",
+        "onnx_node",
+        "onnx_web",
+        "tensorflow27",
+        "zoo_service",
+    ]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("name", PACKAGES)
+def test_consumer_gives_the_test_output(distributables, name, script):
+    folder, archive = distributables(name)
+    status, said = consume(script, folder, archive)
+    assert status == 0, said
+    judged = [line for line in said.splitlines() if "max error" in line]
+    per_package = 3 if script in ("bioimageio_core", "zoo_service") else 1
+    assert len(judged) == 2 * per_package
+
+
+@pytest.mark.parametrize("script", [s for s in SCRIPTS if s != "zoo_service"])
+@pytest.mark.parametrize("name", PACKAGES[:1])
+def test_a_wrong_output_is_noticed(distributables, tmp_path, name, script):
+    folder, _ = distributables(name)
+    spoilt = shutil.copytree(folder, tmp_path / name)
+    output = np.load(folder / "test_output.npy")
+    output.flat[output.size // 2] += 0.05 * output.max()
+    np.save(spoilt / "test_output.npy", output)
+    status, said = consume(script, zip_folder(spoilt, tmp_path / "spoilt.zip"))
+    assert status == 1, said

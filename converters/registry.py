@@ -1,0 +1,78 @@
+"""Which conversions there are: every module that offers one is found by its name.
+
+``converters/checkpoints/NETWORK.py`` offers ``convert(source, destination)``, which
+writes a package; ``converters/formats/FORMAT.py`` offers ``to_FORMAT(package,
+directory)``, which writes what another program reads.
+"""
+
+import ast
+import pkgutil
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from zoo.core.errors import ZooError
+
+Conversion = Callable[[str, Path], Path]
+
+
+class UnknownConversion(ZooError):
+    """A checkpoint or format that no module converts."""
+
+
+def checkpoint(network: str) -> Conversion:
+    """Return the function that turns a published checkpoint into a package.
+
+    Parameters
+    ----------
+    network
+        Name of the network that the checkpoint belongs to.
+
+    Raises
+    ------
+    UnknownConversion
+        If no module converts checkpoints of this network; lists those that are
+        supported.
+    """
+    return _find("converters.checkpoints", network, "convert", "checkpoints of")
+
+
+def file_format(name: str) -> Conversion:
+    """Return the function that writes a package in the format of another program.
+
+    Raises
+    ------
+    UnknownConversion
+        If no module writes this format; lists those that are supported.
+    """
+    return _find("converters.formats", name, f"to_{name}", "the format")
+
+
+def _find(folder: str, name: str, function: str, what: str) -> Conversion:
+    modules = [entry.name for entry in pkgutil.iter_modules(_path(folder))]
+    if name in modules and _declares(f"{folder}.{name}", function):
+        return getattr(import_module(f"{folder}.{name}"), function)
+    supported = [
+        module
+        for module in modules
+        if _declares(f"{folder}.{module}", function.replace(name, module))
+    ]
+    listed = f"supported are {', '.join(supported)}" if supported else "none is yet"
+    raise UnknownConversion(f"no converter for {what} {name!r}; {listed}")
+
+
+def _declares(module: str, function: str) -> bool:
+    """Say whether a module defines a function; reading is faster than importing."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return False
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    return any(
+        isinstance(node, ast.FunctionDef) and node.name == function
+        for node in tree.body
+    )
+
+
+def _path(folder: str) -> list[str]:
+    return list(import_module(folder).__path__)

@@ -1,0 +1,273 @@
+"""The command line as a user meets it: help, speed, exit codes, one line on failure."""
+
+import errno
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from zoo import cli, terminal
+from zoo.core.errors import BadInput
+
+ROOT = Path(cli.__file__).parents[1]
+COMMANDS = [
+    "demo",
+    "list",
+    "show",
+    "predict",
+    "simulate",
+    "train",
+    "package",
+    "verify",
+    "evaluate",
+    "convert",
+    "download",
+]
+
+
+@pytest.fixture
+def zoo(capsys):
+    """Return a function that runs the command in this process."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(word) for word in words])
+        streams = capsys.readouterr()
+        return int(stop.value.code or 0), streams.out, streams.err
+
+    return call
+
+
+def in_new_process(*words, code="from zoo.cli import main; main()"):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_lists_every_command(zoo):
+    code, out, err = zoo("--help")
+    assert code == 0
+    assert not err
+    listed = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
+    assert set(COMMANDS) <= set(listed)
+    assert "..." not in out.split("Commands:")[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_an_example_that_parses(zoo, command):
+    code, out, err = zoo(command, "--help")
+    assert code == 0
+    assert not err
+    assert "--quiet" in out
+    assert "--debug" in out
+    example = out.split("Example:")[1].split()
+    assert example[:2] == ["zoo", command]
+    root = typer.main.get_command(cli.app)
+    subcommand = root.commands[command]
+    subcommand.make_context(command, example[2:])
+
+
+def test_without_a_command_the_help_is_shown(zoo):
+    code, out, _ = zoo()
+    assert code == 0
+    assert "Commands:" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["prdict"],
+            "No such command 'prdict'. Did you mean 'predict'? See zoo --help",
+        ),
+        (["predict"], "Missing argument 'NAME|PATH'. See zoo predict --help"),
+        (["predict", "a", "b"], "Missing option '-o'"),
+        (["predict", "a", "b", "-o", "c", "--engine", "torch"], "'torch'"),
+        (["predict", "a", "b", "-o", "c", "--tile", "x"], "--tile"),
+        (["simulate", "a", "-o", "b", "-n", "0"], "--count"),
+        (["train"], "give either NAME or --resume RUN"),
+        (["train", "a", "--resume", "b"], "give either NAME or --resume RUN"),
+        (["convert", "a", "-o", "b"], "give either --as NETWORK or --to FORMAT"),
+        (["package"], "give RUN or NAME"),
+        (["list", "--wrong"], "--wrong"),
+    ],
+)
+def test_wrong_calls_exit_with_2_and_one_line(zoo, words, message):
+    code, out, err = zoo(*words)
+    assert code == 2
+    assert not out
+    assert err.startswith("zoo: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def fail_with(monkeypatch, error):
+    def broken(*_, **__):
+        raise error
+
+    monkeypatch.setattr("zoo.cards.rows", broken)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (BadInput("a.tif is odd; mend it"), "a.tif is odd; mend it"),
+        (ValueError("two\nlines"), "two lines"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "a.tif"),
+            "a.tif: No such file or directory; check the name",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "out/image.ome.tif"),
+            "out/image.ome.tif: No space left on device; free some space or choose "
+            "another disk with -o",
+        ),
+        (KeyError("x"), "KeyError: 'x' (--debug shows where)"),
+        (RuntimeError(""), "RuntimeError: no message (--debug shows where)"),
+        (KeyboardInterrupt(), "interrupted; nothing incomplete was left behind"),
+    ],
+)
+def test_failures_exit_with_1_and_one_line(zoo, monkeypatch, error, line):
+    fail_with(monkeypatch, error)
+    code, out, err = zoo("list")
+    assert code == 1
+    assert not out
+    assert err == f"zoo: {line}\n"
+
+
+def test_debug_lets_the_traceback_through(monkeypatch):
+    fail_with(monkeypatch, BadInput("odd"))
+    with pytest.raises(BadInput, match="odd"):
+        cli.main(["list", "--debug"])
+
+
+def test_a_failure_is_one_line_in_a_real_process(tmp_path):
+    done = in_new_process("predict", tmp_path, tmp_path / "a.tif", "-o", tmp_path / "o")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("zoo: ")
+    assert not (tmp_path / "o").exists()
+
+
+def test_native_chatter_and_warnings_do_not_reach_the_user():
+    code = (
+        "import os, warnings, zoo.cards\n"
+        "def rows():\n"
+        "    os.write(2, b'chatter of a library')\n"
+        "    warnings.warn('of another')\n"
+        "    raise ValueError('ours')\n"
+        "zoo.cards.rows = rows\n"
+        "from zoo.cli import main; main()"
+    )
+    quiet = in_new_process("list", code=code)
+    assert (quiet.returncode, quiet.stderr) == (1, "zoo: ours\n")
+    loud = in_new_process("list", "--debug", code=code)
+    assert "chatter of a library" in loud.stderr
+    assert "Traceback" in loud.stderr
+
+
+def test_quick_commands_are_quick_and_import_no_framework():
+    heavy = (
+        "keras tensorflow jax torch onnxruntime onnx pandas skimage matplotlib "
+        "bioimageio pooch scipy"
+    )
+    code = (
+        "import sys\n"
+        "from zoo.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        f"    bad = [m for m in {heavy.split()} if m in sys.modules]\n"
+        "    sys.stderr.write('heavy: ' + ' '.join(bad))\n"
+    )
+    for words in (["--help"], ["list"], ["predict", "--help"]):
+        # processor time, which other programs on the machine do not add to
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = in_new_process(*words, code=code)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.returncode == 0
+        assert done.stderr == "heavy: "
+        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, zoo; print(sum(m in sys.modules for m in ('numpy', 'keras')))"
+    assert in_new_process(code=code).stdout == "0\n"
+
+
+def test_version(zoo):
+    code, out, _ = zoo("--version")
+    assert code == 0
+    assert out.startswith("zoo ")
+
+
+def test_a_closed_pipe_is_not_a_traceback():
+    line = f"{sys.executable} -c 'from zoo.cli import main; main()' --help | true"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_progress_is_silent_without_a_terminal():
+    with terminal.progress("frames", quiet=False) as report:
+        assert report is None
+
+
+def test_progress_draws_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with terminal.progress("frames", quiet=True) as report:
+        assert report is None
+    with terminal.progress("frames", quiet=False) as report:
+        assert report is not None
+        report(1, 4)
+        report(4, 4, {"loss": 1.0})
+    assert "1/4" in capsys.readouterr().err
+
+
+def test_unknown_conversions_list_the_known(zoo, tmp_path):
+    code, _, err = zoo("convert", "x.h5", "--as", "no_such", "-o", tmp_path / "o")
+    assert code == 1
+    assert "no converter for checkpoints of 'no_such'" in err
+    code, _, err = zoo("convert", "x", "--to", "no_such", "-o", tmp_path / "o")
+    assert code == 1
+    assert "no converter for the format 'no_such'; supported are" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_scores_of_a_table(zoo, tmp_path):
+    truth = tmp_path / "truth.csv"
+    truth.write_text(
+        '"id","frame","x [nm]","y [nm]"\n1,1,1000,1000\n2,2,2000,2000\n',
+        encoding="utf-8",
+    )
+    found = tmp_path / "found.csv"
+    found.write_text(
+        '"id","frame","x [nm]","y [nm]"\n1,1,1003,1004\n', encoding="utf-8"
+    )
+    code, out, _ = zoo("evaluate", found, "--truth", truth, "-o", tmp_path)
+    assert code == 0
+    assert "RMSE lateral" in out
+    stored = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
+    scores = stored["localizations"]["all"]
+    assert scores["jaccard"] == 0.5
+    assert scores["rmse_lateral_nm"] == pytest.approx(5)
+
+    code, _, err = zoo("evaluate", found, "--truth", truth, "-o", tmp_path)
+    assert code == 1
+    assert "--overwrite" in err
+    assert (
+        zoo("evaluate", found, "--truth", truth, "-o", tmp_path, "--overwrite")[0] == 0
+    )
+    code, _, err = zoo("evaluate", found, "-o", tmp_path / "new")
+    assert code == 1
+    assert "--truth" in err

@@ -1,0 +1,420 @@
+"""The command ``zoo``: arguments in, a call, a few printed lines out."""
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zoo import terminal
+
+app = typer.Typer(
+    name="zoo",
+    help="Super-resolution microscopy: simulate, train, package, predict, evaluate.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+)
+
+
+class Engine(StrEnum):
+    """Programs that run a network."""
+
+    auto = "auto"
+    onnx = "onnx"
+    keras = "keras"
+
+
+class Scale(StrEnum):
+    """How frames are scaled before the network."""
+
+    auto = "auto"
+    frame = "frame"
+    movie = "movie"
+
+
+class Size(StrEnum):
+    """Training budgets."""
+
+    smoke = "smoke"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print results and errors only.")
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of a failure.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe."),
+]
+Package = Annotated[
+    str, typer.Argument(metavar="NAME|PATH", help="Package: name, folder, zip or URL.")
+]
+PixelSize = Annotated[
+    float | None,
+    typer.Option(
+        "--pixel-size-nm", help="Edge of a camera pixel; overrides the file's."
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option("--threshold", help="Smallest accepted response, 0 to 1."),
+]
+
+
+def _command(name: str, example: str) -> Callable[[Callable[..., None]], Any]:
+    return app.command(name, epilog=f"Example: {example}")
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.")
+    ] = False,
+) -> None:
+    if version:
+        import zoo
+
+        print(f"zoo {zoo.__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@_command("demo", "zoo demo -o my-demo")
+def demo(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder to write.")
+    ] = Path("zoo-demo"),
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Simulate a movie, reconstruct and score it, write a picture."""
+    from zoo import demo as show
+
+    with terminal.progress("frames", quiet=quiet) as progress:
+        outcome = show.run(output, overwrite=overwrite, progress=progress)
+    print(show.describe(outcome))
+
+
+@_command("list", "zoo list")
+def list_(
+    as_json: AsJson = False, _quiet: Quiet = False, _debug: Debug = False
+) -> None:
+    """List the packages and where their weights are."""
+    from zoo import cards
+
+    rows = cards.rows()
+    print(json.dumps(rows, indent=2) if as_json else cards.listing(rows))
+
+
+@_command("show", "zoo show deep_storm_microtubules")
+def show(
+    name: Package, as_json: AsJson = False, _quiet: Quiet = False, _debug: Debug = False
+) -> None:
+    """Show a card: purpose, tensors, conditions, scores, citation."""
+    from zoo import cards
+
+    card = cards.card(name)
+    print(
+        json.dumps(card, indent=2, ensure_ascii=False)
+        if as_json
+        else cards.describe(card)
+    )
+
+
+@_command("predict", "zoo predict deep_storm_microtubules movie.tif -o result")
+def predict(
+    name: Package,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="TIFF, folder of TIFFs, .npy, OME-Zarr or MRC."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    engine: Annotated[Engine, typer.Option(help="Program to run.")] = Engine.auto,
+    batch_size: Annotated[int | None, typer.Option(help="Tiles at a time.")] = None,
+    tile: Annotated[int | None, typer.Option(help="Edge of a tile, camera px.")] = None,
+    pixel_size_nm: PixelSize = None,
+    threshold: Threshold = None,
+    normalization: Annotated[
+        Scale, typer.Option(help="One scale per frame or per movie.")
+    ] = Scale.auto,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Run a package on a recording and write the results."""
+    import zoo
+
+    model = zoo.load(
+        name,
+        engine=engine.value,
+        batch_size=batch_size,
+        tile=tile,
+        threshold=threshold,
+        normalization=normalization.value,
+    )
+    with terminal.progress("frames", quiet=quiet) as progress:
+        result = model.predict_to_folder(
+            source,
+            output,
+            overwrite=overwrite,
+            pixel_size_nm=pixel_size_nm,
+            progress=progress,
+        )
+    terminal.warn(result.warnings)
+    _say(quiet, f"{output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+
+
+@_command("simulate", "zoo simulate deep_storm_microtubules -o sim -n 100 --seed 1")
+def simulate(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a recipe.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, help="Frames to write.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
+    settings: Settings = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Write input.tif and its truth under training conditions."""
+    from zoo import catalog
+    from zoo.core.config import parse_settings
+    from zoo.simulate.write import write_simulation
+
+    recipe = catalog.configured(name, parse_settings(settings or []))
+    with terminal.progress("frames", quiet=quiet) as progress:
+        written = write_simulation(
+            recipe.source,
+            output,
+            count=count,
+            seed=seed,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    _say(quiet, *written)
+
+
+@_command("train", "zoo train deep_storm_microtubules --budget smoke -o runs/try")
+def train(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Name of a recipe.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Run folder; runs/NAME.")
+    ] = None,
+    budget: Annotated[Size, typer.Option(help="How much to train.")] = Size.cpu,
+    settings: Settings = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of measured pairs, if it takes any.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Continue the run in this folder."),
+    ] = None,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Run a recipe; Ctrl-C stops it, --resume RUN continues it."""
+    if (name is None) == (resume is None):
+        raise terminal.UsageError("give either NAME or --resume RUN")
+    from zoo import catalog
+    from zoo.core.config import parse_settings
+    from zoo.train import run
+
+    if resume is not None:
+        stored = run.read_run(resume)
+        name, budget = stored["recipe"], Size(stored["budget"])
+        changes = stored["settings"]
+        data = stored["data"] and Path(stored["data"])
+        folder = resume
+    else:
+        changes = parse_settings(settings or [])
+        folder = output or Path("runs") / str(name)
+    recipe = catalog.configured(str(name), changes, data=data)
+    with terminal.progress("epochs", quiet=quiet) as progress:
+        try:
+            weights = run.train(
+                recipe,
+                budget=budget.value,
+                run_folder=folder,
+                settings=changes,
+                data=None if data is None else str(data),
+                resume=resume is not None,
+                progress=progress,
+            )
+        except KeyboardInterrupt as stop:
+            raise terminal.Failed(
+                f"interrupted; continue with: zoo train --resume {folder}"
+            ) from stop
+    _say(quiet, weights)
+
+
+@_command("package", "zoo package runs/try -o dist")
+def package(
+    source: Annotated[
+        str | None, typer.Argument(metavar="RUN|NAME", help="Run folder or package.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for package and zip.")
+    ] = Path("dist"),
+    formats: Annotated[
+        str, typer.Option(help="Weights to write, comma between.")
+    ] = "keras,onnx,saved_model",
+    specs: Annotated[
+        bool, typer.Option("--specs", help="Write to specs/ of the checkout, no zip.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether generated files drifted.")
+    ] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Only rewrite generated files.")
+    ] = False,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Build a verified bioimage.io folder and zip."""
+    if (source is None) != (check or refresh):
+        raise terminal.UsageError("give RUN or NAME, or --check, or --refresh")
+    from zoo.package import build, document
+
+    if refresh:
+        _say(quiet, *document.regenerate())
+    elif check:
+        drifted = document.check_generated()
+        if drifted:
+            raise terminal.Failed(
+                f"not as generated: {', '.join(drifted)}; run zoo package --refresh"
+            )
+    else:
+        target = None if specs else output
+        _say(
+            quiet, build.build_package(str(source), target, formats=formats.split(","))
+        )
+
+
+@_command("verify", "zoo verify deep_storm_microtubules")
+def verify(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME|PATH...", help="Packages to verify.")
+    ],
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Run every weights entry, compare formats, hashes and drift."""
+    from zoo.package.verify import verify as check
+
+    failed = []
+    for name in names:
+        report = check(name)
+        _say(quiet, name, *report.rows)
+        failed += [] if report.ok else [name]
+    if failed:
+        raise terminal.Failed(
+            f"{', '.join(failed)} failed; zoo verify {failed[0]} shows which rule"
+        )
+
+
+@_command("evaluate", "zoo evaluate deep_storm_microtubules -o scores")
+def evaluate(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME|PATH", help="Package, or a localization .csv."),
+    ],
+    source: Annotated[
+        str | None, typer.Option("--input", help="Recording to predict.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Its truth: .csv table or image.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of metrics.json.")
+    ] = Path(),
+    pixel_size_nm: PixelSize = None,
+    threshold: Threshold = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Score on the frozen test set or on files; write metrics.json."""
+    from zoo import assess
+    from zoo.evaluate import report
+
+    target = output / "metrics.json"
+    report.refuse_existing(target, overwrite=overwrite)
+    with terminal.progress("frames", quiet=quiet) as progress:
+        metrics = assess.scores(
+            name,
+            source=source,
+            truth=truth,
+            pixel_size_nm=pixel_size_nm,
+            threshold=threshold,
+            progress=progress,
+        )
+    report.write_metrics(target, metrics, overwrite=overwrite)
+    print(report.table(metrics))
+    _say(quiet, target)
+
+
+@_command("convert", "zoo convert deep_storm_microtubules --to zerocostdl4mic -o out")
+def convert(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE|NAME", help="Checkpoint, or package.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    network: Annotated[
+        str | None, typer.Option("--as", help="Network of a published checkpoint.")
+    ] = None,
+    to: Annotated[str | None, typer.Option(help="Format of another program.")] = None,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Turn a checkpoint into a package, or a package into a format."""
+    if (network is None) == (to is None):
+        raise terminal.UsageError("give either --as NETWORK or --to FORMAT")
+    from converters import registry
+
+    if network is not None:
+        written = registry.checkpoint(network)(source, output)
+    else:
+        written = registry.file_format(str(to))(source, output)
+    _say(quiet, written)
+
+
+@_command("download", "zoo download deep_storm_microtubules -o packages")
+def download(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a package.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to copy it to.")
+    ] = None,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Find a package, check its hash and unpack it safely."""
+    from zoo.io import packages
+
+    _say(quiet, packages.download(name, output))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with 0, 1 (failed) or 2 (wrong call)."""
+    terminal.run(app, arguments)
+
+
+def _say(quiet: bool, *lines: object) -> None:
+    if not quiet:
+        print(*lines, sep="\n")

@@ -1,0 +1,144 @@
+"""The edge to the terminal: one line for a failure, bars on terminals, no chatter."""
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, NoReturn
+
+import typer
+
+UsageError: Any = typer.BadParameter.__bases__[0]
+"""A wrong call; raised by commands about combinations that typer cannot check."""
+
+INTERRUPTED = 130
+"""What typer returns after Ctrl-C."""
+
+
+class Failed(Exception):
+    """A command that ran and says no; its message is the line to print."""
+
+
+def run(app: typer.Typer, arguments: list[str] | None = None) -> NoReturn:
+    """Run a command line and exit with 0, 1 (failed) or 2 (wrong call).
+
+    Every failure becomes one line on standard error; ``--debug`` among the arguments
+    lets the traceback through.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    try:
+        with nullcontext() if debug else _hushed():
+            code = app(args=words, prog_name="zoo", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "zoo"
+        message = error.format_message().rstrip()
+        stop = "" if message[-1:] in ".?!" else "."
+        _exit(2, f"{message}{stop} See {command} --help")
+    except Exception as error:  # one line for every failure, whatever failed
+        if debug:
+            raise
+        _exit(1, one_line(error))
+    if code == INTERRUPTED:
+        _exit(1, "interrupted; nothing incomplete was left behind")
+    sys.exit(code or 0)
+
+
+def one_line(error: Exception) -> str:
+    """Say what failed; only what the user cannot put right is named by its type.
+
+    Examples
+    --------
+    >>> one_line(FileNotFoundError(2, "No such file or directory", "movie.tif"))
+    'movie.tif: No such file or directory; check the name'
+    >>> one_line(ValueError("sigma_px must be positive, not -1"))
+    'sigma_px must be positive, not -1'
+    """
+    from zoo.core.errors import ZooError
+
+    if isinstance(error, OSError) and error.strerror and not _is_ours(error):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}; {_remedy(error)}"
+    text = str(error).strip() or "no message"
+    if isinstance(error, ZooError | ValueError | OSError | Failed):
+        return text
+    return f"{type(error).__name__}: {text} (--debug shows where)"
+
+
+def warn(notes: list[str]) -> None:
+    """Print remarks on a result, one line each, on standard error."""
+    for note in notes:
+        sys.stderr.write(f"zoo: warning: {' '.join(note.split())}\n")
+
+
+@contextmanager
+def progress(unit: str, *, quiet: bool) -> Iterator[Callable[..., None] | None]:
+    """Give a function of (done, total) that draws a bar; None away from a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {unit}", leave=False, file=sys.stderr) as bar:
+
+        def advance(done: int, total: int | None = None, *_: object) -> None:
+            bar.update(done - bar.n)
+            if bar.total != total:
+                bar.total = total
+                bar.refresh()
+
+        yield advance
+
+
+def _is_ours(error: OSError) -> bool:
+    return type(error).__module__.startswith("zoo.")
+
+
+def _remedy(error: OSError) -> str:
+    space = "free some space or choose another disk with -o"
+    place = "check its permissions or choose another place with -o"
+    return {
+        errno.ENOSPC: space,
+        errno.EDQUOT: space,
+        errno.EROFS: place,
+        errno.EACCES: place,
+        errno.EPERM: place,
+        errno.ENOENT: "check the name",
+    }.get(error.errno or 0, "--debug shows where")
+
+
+def _exit(code: int, message: str) -> NoReturn:
+    sys.stderr.write(f"zoo: {' '.join(message.split())}\n")
+    sys.exit(code)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep the chatter of native libraries and the warnings of others off stderr.
+
+    Frameworks write to the file descriptor itself, whatever their settings say.  What
+    this program has to say still arrives: `sys.stderr` gets a descriptor of its own.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if sys.stderr is not sys.__stderr__ or sys.stderr is None:
+            yield  # somebody captures the stream already
+            return
+        sys.stderr.flush()
+        own = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        with os.fdopen(os.dup(own), "w", buffering=1, errors="replace") as stream:
+            sys.stderr = stream
+            try:
+                yield
+            finally:
+                sys.stderr = sys.__stderr__
+                os.dup2(own, 2)
+                os.close(own)

@@ -73,18 +73,25 @@ def test_threshold_is_a_fraction_of_the_ideal_peak():
 @pytest.mark.parametrize(
     ("plateau", "window", "middle"),
     [
-        ([(4, 4), (4, 5)], 3, (4, 4)),
-        ([(4, 4), (5, 4)], 3, (4, 4)),
-        ([(4, 3), (5, 4), (4, 5)], 3, (5, 4)),  # the middle one joins the others
+        ([(4, 4), (4, 5)], 3, (4, 4.5)),
+        ([(4, 4), (5, 4)], 3, (4.5, 4)),
+        ([(4, 4), (4, 5), (5, 4), (5, 5)], 3, (4.5, 4.5)),
+        ([(3, 3), (4, 3), (5, 4), (4, 5), (3, 5)], 3, (3.8, 4)),  # two arms that meet
         ([(2, 2), (2, 3), (2, 4), (2, 5), (2, 6)], 3, (2, 4)),
-        ([(4, 2), (4, 4)], 5, (4, 2)),
+        ([(4, 2), (4, 4)], 5, (4, 3)),
         ([(y, x) for y in range(9) for x in range(9)], 3, (4, 4)),
     ],
 )
-def test_plateau_gives_one_localization(plateau, window, middle):
+@pytest.mark.parametrize("centroid_window", [1, None])
+def test_plateau_gives_one_localization(plateau, window, middle, centroid_window):
     density = _map(*[(y, x, 40.0) for y, x in plateau])
-    found = localize(density, **SETTINGS, window=window, centroid_window=1)
-    assert _peaks(found) == [(1, *middle)]
+    found = localize(
+        density, **SETTINGS, window=window, centroid_window=centroid_window
+    )
+    assert len(found) == 1
+    if centroid_window == 1 or len(set(middle)) == 1:  # symmetric
+        assert found.y_nm / 12.5 - 0.5 == pytest.approx([middle[0]])
+        assert found.x_nm / 12.5 - 0.5 == pytest.approx([middle[1]])
 
 
 def test_equal_peaks_apart_stay_two():

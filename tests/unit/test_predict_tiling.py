@@ -50,11 +50,13 @@ def test_short_tile_is_refused():
 
 def test_cut_and_join_undo_each_other():
     rng = np.random.default_rng(1)
-    frames = rng.random((2, 50, 37, 2))
+    frames = rng.random((2, 50, 37, 2), dtype=np.float32)
     tiles = plan_tiles(50, 37, tile=(16, 20), halo=2)
     crops = cut(frames, tiles)
     assert crops.shape == (2 * len(tiles), 16, 20, 2)
-    np.testing.assert_array_equal(join(crops, tiles, (50, 37), count=2, scale=1), frames)
+    np.testing.assert_array_equal(
+        join(crops, tiles, (50, 37), count=2, scale=1), frames
+    )
     big = crops.repeat(3, axis=1).repeat(3, axis=2)
     np.testing.assert_array_equal(
         join(big, tiles, (50, 37), count=2, scale=3), frames.repeat(3, 1).repeat(3, 2)
@@ -71,7 +73,7 @@ def test_tiled_filter_equals_whole_including_zero_padding(halo, equal):
     frames = np.random.default_rng(2).random((3, 61, 90, 1))
     tiles = plan_tiles(61, 90, tile=24, halo=halo)
     joined = join(filtered(cut(frames, tiles)), tiles, (61, 90), count=3, scale=1)
-    assert np.allclose(joined, filtered(frames), atol=1e-12) == equal
+    assert np.allclose(joined, filtered(frames), atol=1e-5) == equal
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from zoo.core.axes import letters
 from zoo.core.errors import BadPackage
 from zoo.core.processing import Operation
+from zoo.io.description import Tensor, axis_letters
 from zoo.io.packages import Package
 
 SMALLEST_FRAME = 8
@@ -78,28 +78,29 @@ def read_contract(package: Package) -> Contract:
                 f"{name} has {len(tensors)} {kind} tensors; "
                 "packages with one input and one output can be run"
             )
-    source, target = _tensor(package.inputs[0]), _tensor(package.outputs[0])
-    for kind, tensor in (("input", source), ("output", target)):
+    axes: list[str] = []
+    for kind, tensors in (("input", package.inputs), ("output", package.outputs)):
         try:
-            axes = letters([axis["id"] for axis in tensor])
+            axes.append(axis_letters(tensors[0]))
         except ValueError as error:
             raise BadPackage(f"{name}, {kind} tensor: {error}") from error
-        if not {"b", "y", "x"} <= set(axes) or set(axes) - set("byxc"):
+        if not {"b", "y", "x"} <= set(axes[-1]) or set(axes[-1]) - set("byxc"):
             raise BadPackage(
-                f"{name} has an {kind} tensor with axes {axes}; "
+                f"{name} has an {kind} tensor with axes {axes[-1]}; "
                 "only two-dimensional images (b, y, x and c) can be run"
             )
+    source, target = _by_id(package.inputs[0]), _by_id(package.outputs[0])
     shared: dict[str, Any] = {
-        "input_axes": letters([axis["id"] for axis in source]),
-        "output_axes": letters([axis["id"] for axis in target]),
-        "channels": _channels(_by_id(source).get("channel")),
+        "input_axes": axes[0],
+        "output_axes": axes[1],
+        "channels": _channels(source.get("channel")),
         "preprocessing": tuple(package.inputs[0].get("preprocessing") or ()),
         "postprocessing": tuple(package.outputs[0].get("postprocessing") or ()),
-        "batch": _fixed_batch(source),
+        "batch": source["batch"].get("size"),
     }
     if package.zoo:
         return Contract(**shared, **_ours(package.zoo, name))
-    return Contract(**shared, **_foreign(_by_id(source), _by_id(target), name))
+    return Contract(**shared, **_foreign(source, target, name))
 
 
 def _ours(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -171,39 +172,12 @@ def _enlargement(
         return Fraction(size, given) if isinstance(given, int) else None
     if not isinstance(size, Mapping) or size.get("offset"):
         return None
-    if "factor" in size:  # format 0.4
-        return Fraction(size["factor"]).limit_denominator(64)
     ratio = Fraction(source.get("scale", 1)) / Fraction(target.get("scale", 1))
     return ratio.limit_denominator(64)
 
 
-def _tensor(tensor: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the axes of a tensor as format 0.5 writes them, whatever the format."""
-    axes = tensor["axes"]
-    if not isinstance(axes, str):
-        return [{**axis, "id": axis.get("id") or axis["type"]} for axis in axes]
-    names = {"b": "batch", "c": "channel"}
-    shape, halo = tensor.get("shape"), tensor.get("halo")
-    found: list[dict[str, Any]] = []
-    for i, letter in enumerate(axes):
-        axis: dict[str, Any] = {"id": names.get(letter, letter)}
-        if isinstance(shape, Mapping) and "min" in shape:
-            step = shape["step"][i]
-            size: Any = {"min": shape["min"][i], "step": step}
-            axis["size"] = size if step else shape["min"][i]
-        elif isinstance(shape, Mapping):
-            factor, offset = shape["scale"][i], shape["offset"][i]
-            axis["size"] = {"factor": factor or 1, "offset": offset}
-        elif shape is not None:
-            axis["size"] = shape[i]
-        if halo is not None:
-            axis["halo"] = halo[i]
-        found.append(axis)
-    return found
-
-
-def _by_id(axes: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {axis["id"]: axis for axis in axes}
+def _by_id(tensor: Tensor) -> dict[str, dict[str, Any]]:
+    return {axis["id"]: axis for axis in tensor["axes"]}
 
 
 def _channels(axis: Mapping[str, Any] | None) -> int:
@@ -213,10 +187,3 @@ def _channels(axis: Mapping[str, Any] | None) -> int:
         return len(axis["channel_names"])
     size = axis.get("size", 1)
     return size if isinstance(size, int) else int(size.get("min", 1))
-
-
-def _fixed_batch(axes: list[dict[str, Any]]) -> int | None:
-    """Return the batch size of format 0.5 if it is fixed (0.4 always writes 1)."""
-    axis = _by_id(axes).get("batch", {})
-    size = axis.get("size")
-    return size if isinstance(size, int) and axis.get("type") == "batch" else None

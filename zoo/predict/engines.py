@@ -5,6 +5,7 @@ function on a CPU, so it is what ``auto`` picks, except where only Keras can use
 graphics card.
 """
 
+import importlib
 import importlib.util
 import os
 from pathlib import Path
@@ -75,11 +76,11 @@ def choose_engine(package: Package, kind: str = "auto") -> str:
     """
     if kind not in ("auto", *ENTRIES):
         raise BadInput(f"engine must be auto, {' or '.join(ENTRIES)}, not {kind!r}")
-    held = list(package.rdf.get("weights") or {})
+    held = list(package.weights)
     usable = [engine for engine, entry in ENTRIES.items() if entry in held]
     if not usable:
         raise BadPackage(
-            f"{package.name} holds {', '.join(held) or 'no'} weights; "
+            f"{package.name} holds {', '.join(held)} weights; "
             f"{' and '.join(ENTRIES.values())} can be run"
         )
     if kind == "auto":
@@ -192,7 +193,7 @@ class OnnxEngine:
         except _onnx_errors() as error:
             raise ZooError(
                 f"ONNX Runtime failed on a batch of shape {tensor.shape}: "
-                f"{_first_line(error)}; a smaller --batch-size or --tile needs less memory"
+                f"{_first_line(error)}; try a smaller --batch-size or --tile"
             ) from error
         return _from_network(outputs[0], self._axes[1])
 
@@ -259,8 +260,7 @@ _ONNX_TYPES: dict[str, Any] = {
 
 def _onnx_errors() -> tuple[type[Exception], ...]:
     """Return what ONNX Runtime raises; its errors have no common base."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
+    state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     names = (
         "EPFail Fail InvalidArgument InvalidGraph InvalidProtobuf ModelLoaded NoModel "
         "NoSuchFile NotImplemented RuntimeException"

@@ -43,7 +43,9 @@ def write_preview(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
 
+    edge = [withStroke(linewidth=2.5, foreground="black", alpha=0.6)]
     height, width = before.shape
     longer = max(height, width)
     panel = (PIXELS * width / longer / _DPI, PIXELS * height / longer / _DPI)
@@ -84,6 +86,7 @@ def write_preview(
                 color="white",
                 linewidth=3,
                 solid_capstyle="butt",
+                path_effects=[withStroke(linewidth=5, foreground="black", alpha=0.6)],
             )
             axes.text(
                 right - long / 2,
@@ -93,6 +96,7 @@ def write_preview(
                 ha="center",
                 va="bottom",
                 fontsize=9,
+                path_effects=edge,
             )
             axes.set_xlim(0, width)
             axes.set_ylim(height, 0)

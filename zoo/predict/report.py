@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.io.description import file_of
 from zoo.io.packages import Package
 from zoo.io.stacks import Stack
 from zoo.predict.contract import Contract
@@ -77,8 +78,8 @@ def pixel_size_warning(contract: Contract, pixel_size_nm: float | None) -> str |
     --------
     >>> trained = Contract(task="density", training={"pixel_size_nm": [100, 100]})
     >>> pixel_size_warning(trained, 101.0)
-    >>> pixel_size_warning(trained, 160.0)
-    'pixels of 160 nm lie outside the training range of 100 nm; expect ...'
+    >>> pixel_size_warning(trained, 160.0).partition(";")[0]
+    'pixels of 160 nm lie outside the training range of 100 nm'
     """
     limits = contract.training.get("pixel_size_nm")
     if limits is None or pixel_size_nm is None:
@@ -183,8 +184,10 @@ def build_report(
     report: dict[str, Any] = {
         "package": {
             "name": package.name,
-            "weights": engine.entry,
+            "folder": str(package.folder),
             "weights_sha256": package.sha256,
+            "entry": engine.entry,
+            "entry_sha256": file_of(package.weights[engine.entry])[1],
         },
         "task": contract.task,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -19,11 +19,11 @@ def localize(
 
     A pixel is a candidate if it exceeds ``threshold * ideal_peak`` and nothing in
     the `window` around it is larger, i.e. if it equals the maximum filter of that
-    size; what lies outside the frame does not compete.  Candidates of equal value
-    within each other's window form one plateau and give one localization, at the
-    member nearest to the plateau's middle.  The position is the centre of gravity
-    of the `centroid_window`; pixel ``k`` has its centre at
+    size; what lies outside the frame does not compete.  The position is the centre of
+    gravity of the `centroid_window`; pixel ``k`` has its centre at
     ``(k + 1/2) * pixel_size_nm``, negative and outside pixels weigh nothing.
+    Candidates of equal value within each other's window form one plateau and give one
+    localization, the mean of theirs.
 
     An ideally recovered isolated emitter is a spike in a single pixel (the optimum
     of Deep-STORM's loss, https://doi.org/10.1364/OPTICA.5.000458), so both its peak
@@ -72,7 +72,6 @@ def localize(
     centroid_window = window if centroid_window is None else centroid_window
     _check(density, pixel_size_nm, threshold, ideal_peak, window, centroid_window)
     frame, y, x = _maxima(density, threshold * ideal_peak, window)
-    frame, y, x = _one_per_plateau(frame, y, x, density, window)
 
     reach = np.arange(centroid_window) - centroid_window // 2
     dy, dx = (d.ravel() for d in np.meshgrid(reach, reach, indexing="ij"))
@@ -84,10 +83,16 @@ def localize(
     ].astype(float)
     weights = np.where(inside, weights.clip(0), 0)
     mass = weights.sum(axis=1)
+    y_px, x_px = y + 0.5 + weights @ dy / mass, x + 0.5 + weights @ dx / mass
+    plateau, first = _plateaus(frame, y, x, density.shape, window)
+    members = np.maximum(np.bincount(plateau), 1)
+    y_px, x_px, mass = (
+        np.bincount(plateau, value) / members for value in (y_px, x_px, mass)
+    )
     return Localizations(
-        x_nm=(x + 0.5 + weights @ dx / mass) * pixel_size_nm,
-        y_nm=(y + 0.5 + weights @ dy / mass) * pixel_size_nm,
-        frame=frame + first_frame,
+        x_nm=x_px * pixel_size_nm,
+        y_nm=y_px * pixel_size_nm,
+        frame=frame[first] + first_frame,
         confidence=mass / ideal_peak,
     )
 
@@ -143,38 +148,39 @@ def _maxima(
     return frame, y, x
 
 
-def _one_per_plateau(
-    frame: np.ndarray, y: np.ndarray, x: np.ndarray, density: np.ndarray, window: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keep one of the maxima that lie within each other's window (all are equal)."""
-    _, height, width = density.shape
+def _plateaus(
+    frame: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    shape: tuple[int, ...],
+    window: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give maxima within each other's window the same number.
+
+    Returns
+    -------
+    number, first
+        The plateau of each maximum, and the first maximum of each plateau.
+    """
+    _, height, width = shape
     flat = (frame * height + y) * width + x
     radius = window // 2
-    pairs = []
+    pairs: list[np.ndarray] = []
     for dy in range(radius + 1):
         for dx in range(-radius, radius + 1):
             if dy == 0 and dx <= 0:
-                continue
-            ok = (y + dy < height) & (x + dx >= 0) & (x + dx < width)
-            here = np.flatnonzero(ok)
-            neighbour = flat[here] + dy * width + dx
-            there = np.searchsorted(flat, neighbour).clip(max=max(len(flat) - 1, 0))
-            met = flat[there] == neighbour if len(flat) else ok[:0]
-            pairs.append((here[met], there[met]))
-    first = np.concatenate([a for a, _ in pairs]) if pairs else np.empty(0, int)
-    if not len(first):
-        return frame, y, x
-    second = np.concatenate([b for _, b in pairs])
-    group = _connected(len(flat), first, second)
-    # the member nearest to the plateau's middle, the first of them if several are
-    members = np.bincount(group)
-    middle_y = np.bincount(group, y) / np.maximum(members, 1)
-    middle_x = np.bincount(group, x) / np.maximum(members, 1)
-    distance = (y - middle_y[group]) ** 2 + (x - middle_x[group]) ** 2
-    order = np.lexsort((flat, distance.round(9), group))
-    _, leaders = np.unique(group[order], return_index=True)
-    kept = np.sort(order[leaders])
-    return frame[kept], y[kept], x[kept]
+                continue  # each pair once, from its earlier member
+            inside = (y + dy < height) & (x + dx >= 0) & (x + dx < width)
+            here = np.flatnonzero(inside)
+            wanted = flat[here] + dy * width + dx
+            there = np.searchsorted(flat, wanted)
+            met = there < len(flat)
+            met[met] = flat[there[met]] == wanted[met]
+            pairs.append(np.stack([here[met], there[met]]))
+    joined = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), int)
+    group = _connected(len(flat), joined[0], joined[1])
+    first, number = np.unique(group, return_inverse=True)
+    return number, first
 
 
 def _connected(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -47,7 +47,9 @@ class FolderWriter:
     def add_table(self, table: Localizations) -> None:
         """Append localizations of further frames."""
         if self._table is None:
-            self._table = LocalizationWriter(self._folder / "localizations.csv")
+            # columns are given, so that a table without rows has its header, too
+            path = self._folder / "localizations.csv"
+            self._table = LocalizationWriter(path, table.columns)
         self._table.write(table)
 
     def add_images(self, images: np.ndarray) -> None:

@@ -1,0 +1,93 @@
+"""`zoo.predict.engines`: the Keras engine; ONNX Runtime is covered by the predictor."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from zoo.core.errors import BadPackage
+from zoo.predict.contract import Contract
+from zoo.predict.engines import KerasEngine, make_engine, thread_count
+from zoo.predict.forward import forward
+from zoo.predict.plan import make_plan
+
+pytestmark = [
+    pytest.mark.tensorflow,
+    pytest.mark.filterwarnings("ignore:::keras", "ignore:::tensorflow"),
+]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A stored network that enlarges twice and convolves, with its Keras model."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    frame = keras.Input((None, None, 1))
+    x = keras.layers.UpSampling2D(2)(frame)
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    model = keras.Model(frame, keras.layers.Conv2D(1, 3, padding="same")(x))
+    path = tmp_path_factory.mktemp("keras") / "weights.keras"
+    model.save(path)
+    return path, model
+
+
+def test_output_is_that_of_the_network(network):
+    path, model = network
+    engine = KerasEngine(path, Contract(task="image", scale=2))
+    batch = np.random.default_rng(0).random((3, 10, 13, 1), dtype=np.float32)
+    output = engine(batch)
+    assert (output.shape, output.dtype) == ((3, 20, 26, 1), np.float32)
+    np.testing.assert_allclose(output, np.asarray(model(batch)), atol=1e-6)
+    assert set(engine.versions) == {"keras", "backend"}
+
+
+def test_tiles_equal_the_whole(network):
+    contract = Contract(task="image", scale=2, halo=2)
+    engine = KerasEngine(network[0], contract)
+    frames = np.random.default_rng(1).random((2, 40, 33, 1), dtype=np.float32)
+    whole = forward(engine, contract, frames, plan=make_plan(contract, 40, 33))
+    plan = make_plan(contract, 40, 33, tile=16, batch_size=5)
+    assert len(plan.tiles) > 4
+    tiled = forward(engine, contract, frames, plan=plan)
+    np.testing.assert_allclose(tiled, whole, atol=1e-6)
+
+
+def test_file_is_inspected_before_it_is_loaded(network, tmp_path):
+    import zipfile
+
+    path = tmp_path / "weights.keras"
+    with zipfile.ZipFile(network[0]) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "config.json":
+                content = content.replace(b'"UpSampling2D"', b'"Lambda"')
+            new.writestr(name, content)
+    package = SimpleNamespace(
+        name="foreign",
+        zoo={"task": "image"},
+        weights={"keras_v3": {}},
+        weights_path=lambda _: path,
+        inputs=[{"axes": [{"id": i} for i in ("batch", "y", "x", "channel")]}],
+        outputs=[{"axes": [{"id": i} for i in ("batch", "y", "x", "channel")]}],
+    )
+    with pytest.raises(BadPackage, match="Lambda layer"):
+        make_engine(package)
+
+
+def test_file_that_keras_cannot_load(network, tmp_path):
+    import zipfile
+
+    path = tmp_path / "weights.keras"
+    with zipfile.ZipFile(network[0]) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "config.json":
+                content = content.replace(b'"UpSampling2D"', b'"UpSampling9D"')
+            new.writestr(name, content)
+    with pytest.raises(BadPackage, match="cannot be loaded by Keras"):
+        KerasEngine(path, Contract(task="image", scale=2))
+
+
+def test_threads():
+    assert thread_count() >= 1

@@ -49,7 +49,7 @@ def write_ome_tiff(
     path: str | Path,
     array: NDArray[Any],
     *,
-    pixel_size_nm: float,
+    pixel_size_nm: float | None,
     axes: str,
     description: str | None = None,
     channel_names: Sequence[str] | None = None,
@@ -66,7 +66,7 @@ def write_ome_tiff(
         The pixels.  float64 and float16 are written as float32, which OME has and
         every reader knows.
     pixel_size_nm
-        Edge of a pixel, written in µm as is usual in OME.
+        Edge of a pixel, written in µm as is usual in OME; None if it is not known.
     axes
         Letters of the array's axes, such as ``yx``, ``tyx`` or ``tyxc``.  Channels are
         stored as planes.
@@ -83,7 +83,7 @@ def write_ome_tiff(
     import tifffile
 
     target = Path(path)
-    _check_pixel_size(pixel_size_nm)
+    _check_pixel_size(1.0 if pixel_size_nm is None else pixel_size_nm)
     if len(check_axes(axes)) != array.ndim or not {"y", "x"} <= set(axes):
         raise ValueError(f"axes {axes!r} do not name the {array.ndim} axes of an image")
     if "b" in axes:
@@ -91,9 +91,10 @@ def write_ome_tiff(
     order = [letter for letter in "tzcyx" if letter in axes]
     pixels = np.transpose(array, [axes.index(letter) for letter in order])
     metadata: dict[str, Any] = {"axes": "".join(order).upper()}
-    for letter in "XY":
-        metadata[f"PhysicalSize{letter}"] = pixel_size_nm / 1000
-        metadata[f"PhysicalSize{letter}Unit"] = "µm"
+    if pixel_size_nm is not None:
+        for letter in "XY":
+            metadata[f"PhysicalSize{letter}"] = pixel_size_nm / 1000
+            metadata[f"PhysicalSize{letter}Unit"] = "µm"
     if description:
         metadata["Description"] = description
     if channel_names is not None:

@@ -1,0 +1,346 @@
+"""Keras models written in the formats of a package, each run before it is kept.
+
+This is the only module of the project that imports TensorFlow.
+"""
+
+import json
+import shutil
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.core.errors import BadPackage
+from zoo.package.archive import read_members, temporary_sibling, write_zip
+from zoo.package.compare import TOLERANCE, relative_error
+
+if TYPE_CHECKING:
+    import keras
+
+OPSET = 17
+"""ONNX operator set: onnxruntime 1.12, which Fiji installs, knows no later one."""
+
+NEW_KEYS = {
+    "input_axes": None,
+    "output_axes": None,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+}
+"""Settings that Keras 3.15 writes and 3.14 refuses, with the values they may have."""
+
+INPUT, OUTPUT = "input", "output"
+"""Names of the tensors in every format: the tensor ids of the description."""
+
+_DATE = "2000-01-01@00:00:00"
+
+
+def export_keras(
+    model: "keras.Model", path: Path, *, sizes: tuple[int, int] = (32, 48)
+) -> Path:
+    """Write a ``.keras`` file that does not change from one writing to the next.
+
+    Settings that older Keras does not know are left out where they have their
+    default value, dates are fixed, and computation is declared as float32 whatever
+    policy the model was trained under.
+
+    Parameters
+    ----------
+    model
+        A functional model of stock layers.
+    path
+        Where to write; the name must end in ``.keras``.
+    sizes
+        Two values of each free size, used to compare outputs.
+
+    Raises
+    ------
+    BadPackage
+        If the written file does not give the model's outputs.
+    """
+    plain = as_float32(model)
+    with temporary_sibling(path) as part:
+        plain.save(part)
+        members = read_members(part)
+        config = json.loads(members["config.json"])
+        _drop_new_keys(config)
+        config.pop("compile_config", None)
+        members["config.json"] = json.dumps(config).encode()
+        metadata = json.loads(members["metadata.json"]) | {"date_saved": _DATE}
+        members["metadata.json"] = json.dumps(metadata).encode()
+        write_zip(part, members)
+        reloaded = load_keras(part)
+        _compare(plain, lambda image: predict(reloaded, image), part.suffix, sizes)
+    return path
+
+
+def export_onnx(
+    model: "keras.Model",
+    path: Path,
+    opset: int = OPSET,
+    *,
+    sizes: tuple[int, int] = (32, 48),
+) -> Path:
+    """Write one ONNX file with free batch, height and width.
+
+    Nodes and tensors are numbered in the order of evaluation, so that the same
+    model gives the same bytes in any process.
+
+    Parameters
+    ----------
+    model
+        A functional model of stock layers.
+    path
+        Where to write.
+    opset
+        Operator set.
+    sizes
+        Two values of each free size, used to compare outputs.
+
+    Raises
+    ------
+    BadPackage
+        If onnxruntime does not give the model's outputs.
+    """
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+    from keras.src.export.tf2onnx_lib import patch_tf2onnx
+
+    from zoo.package.onnx_graph import canonical
+
+    plain = as_float32(model)
+    signature = [tf.TensorSpec(plain.inputs[0].shape, tf.float32, name=INPUT)]
+
+    def compute(frames: Any) -> dict[str, Any]:
+        return {OUTPUT: plain(frames, training=False)}
+
+    function = tf.function(compute, input_signature=signature)
+    with warnings.catch_warnings():
+        # both look for names that numpy has removed
+        warnings.simplefilter("ignore")
+        patch_tf2onnx()
+        converted, _ = tf2onnx.convert.from_function(
+            function, input_signature=signature, opset=opset
+        )
+    graph = canonical(converted, input_name=INPUT, output_name=OUTPUT)
+    onnx.checker.check_model(graph, full_check=True)
+    with temporary_sibling(path) as part:
+        part.write_bytes(graph.SerializeToString(deterministic=True))
+        _compare(plain, _onnx_function(part), part.suffix, sizes)
+    return path
+
+
+def export_saved_model(
+    model: "keras.Model", zip_path: Path, *, sizes: tuple[int, int] = (32, 48)
+) -> Path:
+    """Write a zipped SavedModel whose variables are constants of the graph.
+
+    A frozen graph holds none of the operators with which recent TensorFlow saves
+    and restores variables, and therefore also loads in the TensorFlow 2.7 that
+    Fiji and Icy use.
+
+    Parameters
+    ----------
+    model
+        A functional model of stock layers.
+    zip_path
+        Where to write; ``saved_model.pb`` lies at the root of the archive.
+    sizes
+        Two values of each free size, used to compare outputs.
+
+    Raises
+    ------
+    BadPackage
+        If the written graph does not give the model's outputs.
+    """
+    plain = as_float32(model)
+    with temporary_sibling(zip_path) as part:
+        folder = part.with_suffix(".frozen")
+        try:
+            _write_frozen(plain, folder)
+            members = {"saved_model.pb": (folder / "saved_model.pb").read_bytes()}
+            # the Java library looks for the folder of variables, empty or not
+            write_zip(part, {**members, "variables/": b""})
+            shutil.rmtree(folder)
+            with zipfile.ZipFile(part) as archive:
+                archive.extractall(folder)
+            _compare(plain, _saved_function(folder), "SavedModel", sizes)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return zip_path
+
+
+def load_keras(path: Path) -> "keras.Model":
+    """Read a ``.keras`` file of stock layers, without its training configuration.
+
+    Raises
+    ------
+    BadPackage
+        If the running Keras does not compute with TensorFlow.
+    """
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise BadPackage(
+            f"packages are written with the TensorFlow backend of Keras, not "
+            f"{keras.config.backend()}; set KERAS_BACKEND=tensorflow"
+        )
+    model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return model
+
+
+def as_float32(model: "keras.Model") -> "keras.Model":
+    """Return the model computing in float32, itself if it does already.
+
+    Examples
+    --------
+    A model trained in bfloat16 keeps float32 weights; only its layers' policy says
+    otherwise, and that policy would travel into every format.
+    """
+    config = model.get_config()
+    if not _set_float32(config):
+        return model
+    plain = type(model).from_config(config)
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+def predict(model: "keras.Model", tensor: np.ndarray) -> np.ndarray:
+    """Return the output of a model for a whole batch at once."""
+    import keras
+
+    output: Any = keras.ops.convert_to_numpy(model(tensor, training=False))
+    return np.asarray(output)
+
+
+def trainable_parameters(model: "keras.Model") -> int:
+    """Return the number of weights that training changes."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the programs that write the formats."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("keras", "tensorflow", "tf2onnx")}
+
+
+def _compare(
+    model: "keras.Model",
+    other: Callable[[np.ndarray], Any],
+    what: str,
+    sizes: tuple[int, int],
+) -> None:
+    """Raise unless both give the same outputs at two sizes and two batch sizes."""
+    rng = np.random.default_rng(0)
+    shape = model.inputs[0].shape
+    for batch, (height, width) in ((1, sizes), (2, sizes[::-1])):
+        free = iter((height, width))
+        full = [batch, *(next(free, height) if n is None else n for n in shape[1:])]
+        image = rng.random(full, dtype=np.float32)
+        error = relative_error(np.asarray(other(image)), predict(model, image))
+        if not error <= TOLERANCE:
+            raise BadPackage(
+                f"the exported {what.strip('.')} differs from Keras by {error:.1e} of "
+                f"the largest output for input {tuple(full)}; at most {TOLERANCE:g} "
+                "is allowed"
+            )
+
+
+def _set_float32(config: Any) -> bool:
+    """Replace reduced precision in a nested configuration; say whether any was."""
+    found = False
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if key == "dtype":
+                name = value["config"]["name"] if isinstance(value, dict) else value
+                if isinstance(name, str) and ("16" in name):
+                    config[key] = "float32"
+                    found = True
+            found |= _set_float32(value)
+    elif isinstance(config, (list, tuple)):
+        for value in config:
+            found |= _set_float32(value)
+    return found
+
+
+def _drop_new_keys(config: Any) -> None:
+    if isinstance(config, dict):
+        for key, default in NEW_KEYS.items():
+            if key in config and config[key] == default:
+                del config[key]
+        for value in config.values():
+            _drop_new_keys(value)
+    elif isinstance(config, list):
+        for value in config:
+            _drop_new_keys(value)
+
+
+def _onnx_function(path: Path) -> Callable[[np.ndarray], Any]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda image: session.run([OUTPUT], {INPUT: image})[0]
+
+
+def _saved_function(folder: Path) -> Callable[[np.ndarray], Any]:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(folder))
+    signature = loaded.signatures["serving_default"]
+
+    def compute(image: np.ndarray, keep: Any = loaded) -> Any:
+        del keep  # the signature does not hold the graph alive by itself
+        return signature(tf.constant(image))[OUTPUT]
+
+    return compute
+
+
+def _write_frozen(model: "keras.Model", folder: Path) -> None:
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    def compute(frames: Any) -> Any:
+        return model(frames, training=False)
+
+    spec = tf.TensorSpec(model.inputs[0].shape, tf.float32, name=INPUT)
+    frozen = convert_variables_to_constants_v2(
+        tf.function(compute).get_concrete_function(spec)
+    )
+    v1 = tf.compat.v1
+    with _quiet(), tf.Graph().as_default() as graph:
+        tf.import_graph_def(frozen.graph.as_graph_def(), name="")
+        with v1.Session(graph=graph) as session:
+            builder = v1.saved_model.Builder(str(folder))
+            signature = v1.saved_model.predict_signature_def(
+                {INPUT: graph.get_tensor_by_name(frozen.inputs[0].name)},
+                {OUTPUT: graph.get_tensor_by_name(frozen.outputs[0].name)},
+            )
+            builder.add_meta_graph_and_variables(
+                session,
+                ["serve"],
+                {"serving_default": signature},
+                strip_default_attrs=True,
+            )
+            builder.save()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep TensorFlow from announcing that its first interface is old."""
+    import tensorflow as tf
+
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

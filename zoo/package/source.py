@@ -1,0 +1,163 @@
+"""What a package is built from: a run folder, or a package that exists."""
+
+import json
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from zoo.core.config import Config
+from zoo.core.errors import BadPackage
+from zoo.core.recipe import Recipe
+
+RECIPE, RUN, WEIGHTS, METRICS = (
+    "recipe.json",
+    "run.json",
+    "weights.keras",
+    "metrics.json",
+)
+
+PRESENTATION = ("title", "summary", "benchmark", "acceptance", "tags", "prediction")
+"""Fields of a recipe that may change after training; the others are a record."""
+
+
+class Source(NamedTuple):
+    """A trained network with all that is known about its making."""
+
+    folder: Path
+    """Where the files are."""
+    recipe: Recipe
+    """The declaration that it was trained by."""
+    run: dict[str, Any]
+    """Budget, samples, seconds, backend: what the training wrote down."""
+    export: dict[str, Any]
+    """Versions of the programs that wrote the formats; empty for a run folder."""
+    packaged: bool
+    """Whether `folder` is a package rather than a run."""
+
+
+def declared_recipe(name: str) -> Recipe | None:
+    """Return the recipe that a module of ``zoo.recipes`` declares under a name."""
+    import zoo.recipes
+
+    for entry in pkgutil.iter_modules(zoo.recipes.__path__, "zoo.recipes."):
+        for item in vars(import_module(entry.name)).values():
+            if isinstance(item, Recipe) and item.name == name:
+                return item
+    return None
+
+
+def read_source(folder: Path, *, recipe: Recipe | None = None) -> Source:
+    """Read a run folder or a package of this zoo.
+
+    Parameters
+    ----------
+    folder
+        Holds ``recipe.json`` and ``weights.keras``.
+    recipe
+        The declaration that the run started from; by default the one declared in
+        ``zoo.recipes`` under the recorded name.
+
+    Raises
+    ------
+    BadPackage
+        If a file is missing or broken, the run is not finished, or no recipe of the
+        recorded name is declared.
+    """
+    record = _read_json(folder / RECIPE)
+    packaged = (folder / "rdf.yaml").is_file()
+    run = record.pop("run", {})
+    export = record.pop("export", {})
+    if not packaged:
+        run = _read_json(folder / RUN) if (folder / RUN).is_file() else run
+        if run.get("finished") is False:
+            raise BadPackage(
+                f"{folder} holds an unfinished run; finish it with "
+                f"zoo train --resume {folder}"
+            )
+    name = record.get("name", "")
+    base = recipe or declared_recipe(name)
+    if base is None:
+        raise BadPackage(
+            f"{folder / RECIPE} names the recipe {name!r}, which no module of "
+            "zoo.recipes declares; a package is built from a declared recipe"
+        )
+    if not (folder / WEIGHTS).is_file():
+        raise BadPackage(f"{folder} holds no {WEIGHTS}; there is nothing to package")
+    current = rebuild(base, record, where=folder / RECIPE)
+    if packaged:
+        kept = {field: getattr(base, field) for field in PRESENTATION}
+        current = current.model_copy(update=kept)
+    return Source(folder, current, run, export, packaged)
+
+
+def rebuild(base: Recipe, record: dict[str, Any], *, where: Path) -> Recipe:
+    """Return `base` with the values that were written down when it was used.
+
+    The architecture itself is code and cannot differ; its options can.
+
+    Raises
+    ------
+    BadPackage
+        If a value does not fit its field, or the record is of another network.
+    """
+    recorded = record.get("network", {}).get("name", base.network.name)
+    if recorded != base.network.name:
+        raise BadPackage(
+            f"{where} is about the network {recorded}, the recipe {base.name} about "
+            f"{base.network.name}"
+        )
+    values: dict[str, Any] = {}
+    try:
+        for field in Recipe.model_fields:
+            own = getattr(base, field)
+            if field == "network" or field not in record:
+                values[field] = own
+            elif isinstance(own, Config):
+                values[field] = type(own).model_validate(record[field])
+            else:
+                values[field] = record[field]
+        return Recipe(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadPackage(
+            f"{where} does not fit the recipe {base.name} of this version: "
+            f"{place}: {first['msg']}"
+        ) from error
+
+
+def record_of(source: Source, export: dict[str, Any]) -> str:
+    """Return the ``recipe.json`` of a package: declaration, run and versions."""
+    content = json.loads(source.recipe.model_dump_json())
+    # where a run was kept says nothing about the weights
+    run = {key: value for key, value in source.run.items() if key != "data"}
+    return to_json({**content, "run": run, "export": export})
+
+
+def to_json(content: Any) -> str:
+    """Return indented JSON that ends in a newline."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_metrics(folder: Path) -> dict[str, Any] | None:
+    """Return the scores of a package, ``None`` if it has not been scored."""
+    path = folder / METRICS
+    return _read_json(path) if path.is_file() else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadPackage(
+            f"{path.parent} is neither a run nor a package of this zoo: "
+            f"{path.name} is missing"
+        ) from error
+    except ValueError as error:
+        raise BadPackage(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadPackage(f"{path} must hold a JSON object")
+    return content

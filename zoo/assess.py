@@ -133,9 +133,11 @@ def localization_metrics(
     all_scores = metrics.score(truth, found, field_nm=field_nm, border_nm=border)
     all_scores["frc_nm"] = frc_localizations_nm(found, field_nm=field_nm)
     grouped: dict[str, Any] = {"localizations": {"all": all_scores}}
-    kept = truth.select(metrics.inside(truth, field_nm=field_nm, border_nm=border))
+    inside = metrics.inside(truth, field_nm=field_nm, border_nm=border)
+    kept = truth.select(inside)
     seen = metrics.detected_rows(kept, metrics.match(kept, found))
-    neighbours = metrics.nearest_neighbour_nm(kept)
+    # those beyond the border are neighbours, too; nobody is farther than a metre
+    neighbours = np.minimum(metrics.nearest_neighbour_nm(truth)[inside], 1e9)
     grouped["recall by distance to the next emitter"] = _bins(
         metrics.recall_by(neighbours, seen, edges=[0, 100, 200, 300, 500, np.inf]), "nm"
     )
@@ -154,11 +156,13 @@ def _coordinates(*tables: Localizations) -> tuple[list[Any], list[Any]]:
 
 
 def _bins(bins: list[dict[str, float]], unit: str) -> dict[str, Any]:
+    def name(entry: dict[str, float]) -> str:
+        if entry["high"] == float("inf"):
+            return f"{entry['low']:.0f} {unit} and more"
+        return f"{entry['low']:.0f} to {entry['high']:.0f} {unit}"
+
     return {
-        f"{entry['low']:.0f} to {entry['high']:.0f} {unit}": {
-            "emitters": entry["emitters"],
-            "recall": entry["recall"],
-        }
+        name(entry): {"emitters": entry["emitters"], "recall": entry["recall"]}
         for entry in bins
         if entry["emitters"]
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.io import packages
 
-SHORT = {
+SHORT: dict[str, str] = {
     "keras_v3": "keras",
     "onnx": "onnx",
     "tensorflow_saved_model_bundle": "saved_model",
@@ -160,7 +160,8 @@ def _section(rdf: dict[str, Any]) -> dict[str, Any]:
 
 
 def _formats(rdf: dict[str, Any]) -> list[str]:
-    return [SHORT.get(entry, entry) for entry in rdf.get("weights") or {}]
+    entries: dict[str, Any] = rdf.get("weights") or {}
+    return [SHORT.get(entry, entry) for entry in entries]
 
 
 def _scores(folder: Path, section: dict[str, Any]) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def run(
     folder: Path,
     *,
     overwrite: bool = False,
-    package: str = PACKAGE,
-    frames: int = FRAMES,
+    package: str | None = None,
+    frames: int | None = None,
     progress: Callable[..., None] | None = None,
 ) -> Outcome:
     """Simulate, reconstruct and score a movie; write everything into a folder.
@@ -71,9 +71,9 @@ def run(
     overwrite
         Whether an existing folder of an earlier demonstration may be replaced.
     package
-        Package to reconstruct with.
+        Package to reconstruct with; `PACKAGE` if left out.
     frames
-        Length of the movie.
+        Length of the movie; `FRAMES` if left out.
     progress
         Called with frames done and frames in all.
 
@@ -89,13 +89,13 @@ def run(
 
     _check_free(folder, overwrite=overwrite)
     started = time.perf_counter()
-    model = Predictor(open_package(package), engine="onnx")
+    model = Predictor(open_package(package or PACKAGE), engine="onnx")
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        recording = movie(generator(2018, 1), frames=frames)
+        recording = movie(generator(2018, 1), frames=frames or FRAMES)
         write_imagej_tiff(
             part / "input.tif", recording.counts, pixel_size_nm=PIXEL_SIZE_NM
         )
@@ -179,7 +179,7 @@ def movie(rng: np.random.Generator, *, frames: int = FRAMES) -> Movie:
     edge_nm = FIELD_PX * PIXEL_SIZE_NM
     labels = microtubules(
         rng,
-        field_nm=(edge_nm + 2 * margin_nm,) * 2,
+        field_nm=(edge_nm + 2 * margin_nm, edge_nm + 2 * margin_nm),
         filaments=FILAMENTS,
         efficiency=0.03,
     )

@@ -231,7 +231,7 @@ def nearest_neighbour_nm(table: Localizations) -> np.ndarray:
         return np.full(len(table), np.inf)
     extent = float(np.hypot(np.ptp(table.x_nm), np.ptp(table.y_nm)))
     places = points(table, separation=2 * extent + 1)
-    distance = KDTree(places).query(places, k=2)[0][:, 1]
+    distance = np.asarray(KDTree(places).query(places, k=2)[0])[:, 1]
     return np.where(distance > extent * (1 + 1e-9), np.inf, distance)
 
 

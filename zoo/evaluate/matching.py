@@ -168,8 +168,9 @@ def _optimal(
     """Solve the assignment of each cluster of pairs that touch one another."""
     if not len(rows):
         return np.empty(0, int)
+    nodes = n_truth + n_found
     graph = coo_matrix(
-        (np.ones(len(rows)), (rows, n_truth + columns)), shape=(n_truth + n_found,) * 2
+        (np.ones(len(rows)), (rows, n_truth + columns)), shape=(nodes, nodes)
     )
     cluster = connected_components(graph, directed=False)[1][rows]
     order = np.argsort(cluster, kind="stable")

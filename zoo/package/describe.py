@@ -5,7 +5,9 @@ deepImageJ and Icy and bioimageio.core before 0.11 read, and validated by the
 official classes.
 """
 
+import gc
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +119,11 @@ def validate(rdf: dict[str, Any], folder: Path) -> None:
     context = ValidationContext(
         root=folder, file_name="rdf.yaml", perform_io_checks=True
     )
-    result = build_description(rdf, context=context)
+    with warnings.catch_warnings():
+        # the library leaves the files open that it reads; closed here, by collecting
+        warnings.simplefilter("ignore", ResourceWarning)
+        result = build_description(rdf, context=context)
+        gc.collect()
     if isinstance(result, InvalidDescr):
         reasons = [
             f"{'.'.join(str(part) for part in error.loc)}: {error.msg}"

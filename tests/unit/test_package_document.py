@@ -1,0 +1,176 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo.recipes
+from zoo.core.errors import BadPackage
+from zoo.package.archive import write_zip, zip_folder
+from zoo.package.describe import describe, to_yaml
+from zoo.package.document import (
+    SECTIONS,
+    check_generated,
+    drifted,
+    fill,
+    index_packages,
+    missing_sections,
+    readme_text,
+    regenerate,
+    skeleton,
+    unwritten_sections,
+)
+from zoo.package.pictures import write_cover, write_sample
+from zoo.package.source import Source, record_of
+
+RECIPES = Path(__file__).parents[1] / "data" / "recipes"
+EXPORT = {"keras": "3.15.1", "tensorflow": "2.21.0", "parameters": 196}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setattr(zoo.recipes, "__path__", [*zoo.recipes.__path__, str(RECIPES)])
+    from zoo.recipes import tiny  # pyright: ignore[reportAttributeAccessIssue]
+
+    return tiny
+
+
+@pytest.fixture
+def root(tmp_path, tiny):
+    """A checkout with one package whose files are as generated."""
+    folder = tmp_path / "specs" / "tiny_noise"
+    folder.mkdir(parents=True)
+    image = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1)
+    output = image.repeat(2, axis=1).repeat(2, axis=2)
+    for kind, array in (("input", image), ("output", output)):
+        np.save(folder / f"test_{kind}.npy", array)
+        write_sample(folder / f"sample_{kind}.tif", array[0], pixel_size_nm=None)
+    write_cover(folder / "cover.png", image[0], output[0])
+    write_zip(folder / "weights.keras", {"metadata.json": b'{"keras_version": "3.15"}'})
+    source = Source(folder, tiny.TINY, {"budget": "smoke"}, EXPORT, packaged=True)
+    (folder / "README.md").write_text(readme_text(source))
+    (folder / "recipe.json").write_text(record_of(source, EXPORT))
+    (folder / "rdf.yaml").write_text(to_yaml(describe(source)))
+    (tmp_path / "README.md").write_text(
+        "# Zoo\n\n<!-- generated:packages -->\n<!-- end -->\n\nBye.\n"
+    )
+    (tmp_path / "zoo").mkdir()
+    (tmp_path / "zoo" / "index.json").write_text('{"base_url": null, "packages": {}}')
+    regenerate(tmp_path)
+    return tmp_path
+
+
+def test_only_what_stands_between_the_marks_is_replaced():
+    text = (
+        "before\n<!-- generated:one -->\nold\n<!-- end -->\nbetween\n"
+        "<!-- generated:two -->\n<!-- end -->\nafter\n"
+    )
+    found = fill(text, {"one": "1\n", "two": "2", "three": "3"})
+    assert found == text.replace("old", "1").replace("two -->\n", "two -->\n2\n")
+    assert fill(found, {"one": "1", "two": "2"}) == found
+
+
+def test_an_unknown_mark_is_refused():
+    with pytest.raises(BadPackage, match="named 'x'; there are one"):
+        fill("<!-- generated:x -->\n<!-- end -->", {"one": ""})
+
+
+def test_a_new_readme_has_every_section_and_says_what_to_write(tmp_path, tiny):
+    source = Source(tmp_path, tiny.TINY, {}, EXPORT, packaged=False)
+
+    text = readme_text(source)
+
+    assert missing_sections(text) == []
+    assert unwritten_sections(text) == ["Intended use", "Not for", "Data", "Limits"]
+    assert "| axes | batch, y, x, channel |" in text
+    assert skeleton(source).count("<!-- end -->") == 4
+    assert missing_sections("## Description\n# validation\n") == [
+        s for s in SECTIONS if s not in ("Description", "Validation")
+    ]
+
+
+def test_prose_survives(root):
+    readme = root / "specs" / "tiny_noise" / "README.md"
+    readme.write_text(readme.read_text().replace("## Limits\n", "## Limits\n\nMine.\n"))
+
+    assert check_generated(root) == []
+    regenerate(root)
+
+    assert "## Limits\n\nMine.\n" in readme.read_text()
+
+
+def test_nothing_has_drifted_after_writing(root):
+    assert check_generated(root) == []
+    assert regenerate(root) == []
+    assert (
+        "[`tiny_noise`](specs/tiny_noise/README.md) | density | 1 image → 2x finer"
+        in (root / "README.md").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("specs/tiny_noise/rdf.yaml", "Doubles", "Trebles"),
+        ("specs/tiny_noise/recipe.json", "6000.0", "7000.0"),
+        ("specs/tiny_noise/README.md", "| axes | batch", "| axes | stack"),
+        ("README.md", "2x finer", "3x finer"),
+    ],
+)
+def test_an_edited_file_is_found_and_mended(root, file, old, new):
+    path = root / file
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new))
+
+    found = check_generated(root)
+    if file.endswith("recipe.json"):  # the record is what the others follow
+        assert found == [
+            file.replace("recipe.json", n) for n in ("README.md", "rdf.yaml")
+        ]
+        path.write_text(before)
+    else:
+        assert file in found
+        assert file in regenerate(root)
+    assert check_generated(root) == []
+    assert path.read_text() == before
+
+
+def test_a_changed_recipe_shows_in_its_packages(root, tiny, monkeypatch):
+    changed = tiny.TINY.override(summary="Does something else.")
+    monkeypatch.setattr(tiny, "TINY", changed)
+    folder = root / "specs" / "tiny_noise"
+    assert drifted(folder) == ["recipe.json", "rdf.yaml"]
+
+
+def test_the_index_holds_what_downloads_are_checked_by(root, tmp_path):
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    archive = zip_folder(root / "specs" / "tiny_noise", dist / "tiny_noise.zip")
+    index = root / "zoo" / "index.json"
+
+    packages = index_packages(dist, index)
+
+    assert packages == json.loads(index.read_text())["packages"]
+    entry = packages["tiny_noise"]
+    assert entry["file"] == "tiny_noise.zip"
+    assert entry["size"] == archive.stat().st_size
+    assert len(entry["sha256"]) == 64
+    assert json.loads(index.read_text())["base_url"] is None
+    assert check_generated(root) == []
+
+    # a package with other weights is not what the index describes
+    weights = root / "specs" / "tiny_noise" / "weights.keras"
+    write_zip(weights, {"metadata.json": b'{"keras_version": "3.16"}'})
+    regenerate(root)
+    assert check_generated(root) == ["zoo/index.json"]
+    shutil.rmtree(root / "specs" / "tiny_noise")
+    regenerate(root)
+    assert check_generated(root) == ["zoo/index.json"]
+
+
+def test_an_archive_that_is_no_package_is_not_entered(tmp_path):
+    write_zip(tmp_path / "x.zip", {"a": b""})
+    with pytest.raises(BadPackage, match=r"no weights.keras"):
+        index_packages(tmp_path, tmp_path / "index.json")

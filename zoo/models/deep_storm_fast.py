@@ -69,6 +69,8 @@ def deep_storm_fast(
         upsampling**2,
         3,
         padding="same",
+        # spikes are rare: start near the empty map instead of unlearning noise
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.003),
         data_format="channels_last",
         dtype="float32",
         name="phases",

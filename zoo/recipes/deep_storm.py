@@ -6,20 +6,51 @@ from zoo.models.deep_storm import DEEP_STORM
 from zoo.simulate.benchmark import DensityBenchmark
 from zoo.simulate.frames import DensityFrames
 
-SPARSITY_RAMP = (0.05, 0.15, 0.3, 0.6)
-"""With the full weight from the start the network stays at the all-zero output."""
+BRIGHT = {
+    "source__photons": (1500.0, 6000.0),
+    "source__background_photons": (2.0, 40.0),
+    "source__filament_share": 0.0,
+    "source__empty_share": 0.0,
+}
+"""Conditions under which positions are easy to see."""
+
+CURRICULUM = (
+    BRIGHT | {"loss__sigma_px": 4.0, "loss__kernel_px": 25, "loss__sparsity": 0.002},
+    BRIGHT | {"loss__sigma_px": 2.0, "loss__kernel_px": 13, "loss__sparsity": 0.01},
+    BRIGHT | {"loss__sparsity": 0.05},
+    {"loss__sparsity": 0.1},
+    {"loss__sparsity": 0.25},
+    {"loss__sparsity": 0.5},
+)
+"""Way to the full task.  With the full price on every response from the start, or
+with spots that are narrow against the first guesses, the network stays at the
+all-zero output; so blurs narrow, conditions widen and the price rises in steps."""
 
 
-def ramp(epochs: int, *, steps: int, batch_size: int, crop_px: int) -> list[Stage]:
-    """Return stages that raise the price of a response towards its final value."""
+def curriculum(
+    epochs: tuple[int, ...], *, steps: int, batch_size: int, crop_px: int
+) -> list[Stage]:
+    """Return the stages that lead to the full task.
+
+    Parameters
+    ----------
+    epochs
+        Epochs in each step of `CURRICULUM`.
+    steps
+        Batches per epoch.
+    batch_size
+        Samples per batch.
+    crop_px
+        Edge of the training frames, camera px.
+    """
     return [
         Stage(
-            epochs=epochs,
+            epochs=count,
             steps=steps,
             batch_size=batch_size,
-            changes={"source__crop_px": crop_px, "loss__sparsity": sparsity},
+            changes={"source__crop_px": crop_px} | changes,
         )
-        for sparsity in SPARSITY_RAMP
+        for count, changes in zip(epochs, CURRICULUM, strict=True)
     ]
 
 
@@ -55,12 +86,9 @@ DEEP_STORM_MICROTUBULES = Recipe(
     budgets={
         "smoke": Budget(
             stages=(
-                *ramp(1, steps=10, batch_size=8, crop_px=13),
+                *curriculum((1, 1, 1, 1, 1, 1), steps=10, batch_size=4, crop_px=13),
                 Stage(
-                    epochs=1,
-                    steps=20,
-                    batch_size=8,
-                    changes={"source__crop_px": 13},
+                    epochs=1, steps=20, batch_size=4, changes={"source__crop_px": 13}
                 ),
             ),
             warmup_steps=5,
@@ -68,27 +96,21 @@ DEEP_STORM_MICROTUBULES = Recipe(
         ),
         "cpu": Budget(
             stages=(
-                *ramp(2, steps=100, batch_size=16, crop_px=13),
+                *curriculum((4, 6, 12, 8, 8, 8), steps=100, batch_size=4, crop_px=13),
                 Stage(
-                    epochs=40,
-                    steps=100,
-                    batch_size=16,
-                    changes={"source__crop_px": 13},
+                    epochs=24, steps=100, batch_size=8, changes={"source__crop_px": 13}
                 ),
-                Stage(epochs=4, steps=50, batch_size=16),
+                Stage(epochs=4, steps=50, batch_size=8),
             ),
             mixed_precision=True,
-            validation_samples=48,
+            validation_samples=24,
         ),
         "gpu": Budget(
             stages=(
-                *ramp(2, steps=200, batch_size=32, crop_px=26),
-                Stage(epochs=40, steps=200, batch_size=32),
+                *curriculum((1, 1, 3, 2, 2, 3), steps=200, batch_size=16, crop_px=26),
+                Stage(epochs=30, steps=200, batch_size=32),
                 Stage(
-                    epochs=2,
-                    steps=100,
-                    batch_size=8,
-                    changes={"source__crop_px": 64},
+                    epochs=2, steps=100, batch_size=8, changes={"source__crop_px": 64}
                 ),
             ),
             workers=12,

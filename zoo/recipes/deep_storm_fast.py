@@ -2,7 +2,7 @@
 
 from zoo.core.recipe import Budget, Stage
 from zoo.models.deep_storm_fast import DEEP_STORM_FAST
-from zoo.recipes.deep_storm import DEEP_STORM_MICROTUBULES, ramp, thresholds
+from zoo.recipes.deep_storm import DEEP_STORM_MICROTUBULES, curriculum, thresholds
 
 DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
     name="deep_storm_fast_microtubules",
@@ -16,11 +16,15 @@ DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
     | {
         "cpu": Budget(
             stages=(
-                *ramp(2, steps=100, batch_size=16, crop_px=26),
-                Stage(epochs=40, steps=100, batch_size=16),
+                *curriculum(
+                    (4, 6, 12, 10, 10, 10), steps=100, batch_size=8, crop_px=13
+                ),
+                Stage(
+                    epochs=30, steps=100, batch_size=16, changes={"source__crop_px": 13}
+                ),
+                Stage(epochs=8, steps=100, batch_size=8),
             ),
-            mixed_precision=True,
-            validation_samples=48,
+            validation_samples=24,
         ),
     },
     acceptance=thresholds(jaccard=(0.90, 0.85, 0.70), rmse_nm=(25, 45, 60)),

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from zoo.package.archive import zip_folder
-from zoo.package.build import build_package
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
@@ -24,6 +23,13 @@ CONSUMERS = Path(__file__).parent / "consumers"
 SCRIPTS = sorted(p.stem for p in CONSUMERS.glob("[!_]*.py"))
 PACKAGES = sorted(p.parent.name for p in (ROOT / "specs").glob("*/rdf.yaml"))
 SKIPPED = 77
+BUILD = """
+import sys
+from zoo.package.build import build_package
+
+formats = ("keras", "onnx", "saved_model")
+build_package(sys.argv[1], sys.argv[2], formats=formats, score=False)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +39,9 @@ def distributables(tmp_path_factory):
 
     def build(name):
         if not (folder / name).is_dir():
-            formats = ("keras", "onnx", "saved_model")
-            build_package(ROOT / "specs" / name, folder, formats=formats, score=False)
+            _run(
+                "-c", BUILD, str(ROOT / "specs" / name), str(folder)
+            ).check_returncode()
         return folder / name, folder / f"{name}.zip"
 
     return build
@@ -42,8 +49,16 @@ def distributables(tmp_path_factory):
 
 def consume(script, *paths):
     """Run a script; return its exit status and what it printed."""
+    done = _run(str(CONSUMERS / f"{script}.py"), *map(str, paths))
+    if done.returncode == SKIPPED:
+        pytest.skip(done.stdout.strip().splitlines()[-1])
+    return done.returncode, done.stdout
+
+
+def _run(*arguments):
+    """Run Python in a process of its own: the official tools leave files open."""
     done = subprocess.run(
-        [sys.executable, str(CONSUMERS / f"{script}.py"), *map(str, paths)],
+        [sys.executable, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -51,10 +66,8 @@ def consume(script, *paths):
         check=False,
         timeout=1800,
     )
-    if done.returncode == SKIPPED:
-        pytest.skip(done.stdout.strip().splitlines()[-1])
     print(done.stdout)
-    return done.returncode, done.stdout
+    return done
 
 
 def test_there_is_a_script_for_each_consumer():

@@ -128,7 +128,17 @@ def run(
 def describe(outcome: Outcome) -> str:
     """Say in words what came out, how far to trust it and where the files are."""
     scores = outcome.scores
-    recall, precision = round(100 * scores["recall"]), round(100 * scores["precision"])
+    recall, precision = (
+        f"{100 * (scores[name] if scores['tp'] else 0):.0f}"
+        for name in ("recall", "precision")
+    )
+    error = scores["rmse_lateral_nm"]
+    distance = (
+        f"and their distance to the truth is {error:.0f} nm (root mean square) "
+        f"with camera pixels of {PIXEL_SIZE_NM:.0f} nm."
+        if scores["tp"]
+        else "so the reconstruction is worthless."
+    )
     files = sorted(p for p in outcome.folder.rglob("*") if p.is_file())
     return "\n".join(
         [
@@ -136,9 +146,7 @@ def describe(outcome: Outcome) -> str:
             f"microtubules gave {outcome.found:,} localizations "
             f"in {outcome.seconds:.0f} s.",
             f"Score: {recall} of 100 flashes were found (the dimmest quarter not "
-            f"counted), {precision} of 100 localizations are real, and their distance "
-            f"to the truth is {scores['rmse_lateral_nm']:.0f} nm (root mean square) "
-            f"with camera pixels of {PIXEL_SIZE_NM:.0f} nm.",
+            f"counted), {precision} of 100 localizations are real, {distance}",
             f"Jaccard index {scores['jaccard']:.2f} within 250 nm; localizations at "
             f"random places would reach {scores['jaccard_random']:.2f}.",
             "Trust this as far as your recording resembles the simulation: the truth "

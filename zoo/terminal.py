@@ -1,6 +1,7 @@
 """The edge to the terminal: one line for a failure, bars on terminals, no chatter."""
 
 import errno
+import logging
 import os
 import sys
 import warnings
@@ -124,6 +125,8 @@ def _hushed() -> Iterator[None]:
     Frameworks write to the file descriptor itself, whatever their settings say.  What
     this program has to say still arrives: `sys.stderr` gets a descriptor of its own.
     """
+    for name in ("tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if sys.stderr is not sys.__stderr__ or sys.stderr is None:

@@ -44,7 +44,7 @@ class Contract:
     """The only height and width that the network takes, px."""
     batch: int | None = None
     """The only batch size that the network takes."""
-    preferred_batch: int = 8
+    preferred_batch: int = 2
     """Frames of 64 x 64 px that are best given to the network at once."""
     preprocessing: tuple[Operation, ...] = ()
     """Declared steps before the network."""

@@ -17,7 +17,7 @@ from zoo.evaluate.report import write_metrics
 
 PACKAGE = "deep_storm_microtubules"
 FRAMES = 200
-FIELD_PX = 64
+FIELD_PX = 48
 PIXEL_SIZE_NM = 100.0
 PSF_SIGMA_NM = 120.0
 PHOTONS = 2500.0
@@ -176,7 +176,7 @@ def movie(rng: np.random.Generator, *, frames: int = FRAMES) -> Movie:
     --------
     >>> recording = movie(np.random.default_rng(0), frames=3)
     >>> recording.counts.shape, sorted(set(recording.truth.frame.tolist()))
-    ((3, 64, 64), [1, 2, 3])
+    ((3, 48, 48), [1, 2, 3])
     """
     from zoo.physics.camera import Scmos
     from zoo.physics.emitters import blink

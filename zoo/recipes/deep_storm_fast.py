@@ -20,9 +20,9 @@ DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
                     (4, 6, 12, 10, 10, 10), steps=100, batch_size=8, crop_px=13
                 ),
                 Stage(
-                    epochs=30, steps=100, batch_size=16, changes={"source__crop_px": 13}
+                    epochs=16, steps=100, batch_size=16, changes={"source__crop_px": 13}
                 ),
-                Stage(epochs=8, steps=100, batch_size=8),
+                Stage(epochs=6, steps=100, batch_size=8),
             ),
             validation_samples=24,
         ),

@@ -1,0 +1,143 @@
+"""Striped light: what the frames are, and what their mean is."""
+
+import numpy as np
+import pytest
+
+from zoo.physics.illumination import (
+    Pattern,
+    draw_pattern,
+    sim_images,
+    stripes,
+    tirf_depth_nm,
+    tirf_weight,
+    widefield_image,
+)
+from zoo.physics.optics import OPTICS, apply_transfer, bin_pixels, otf_grid
+
+SIM = OPTICS["sim"]
+FINE_NM = SIM.pixel_nm / 2
+SHAPE = (96, 112)
+
+
+def pattern(seed=0, **options):
+    options = {"frequency_per_um": 5.0, "modulation": 0.7} | options
+    return draw_pattern(np.random.default_rng(seed), **options)
+
+
+def sample(seed=0):
+    return np.random.default_rng(seed).gamma(0.2, 5.0, SHAPE)
+
+
+def test_mean_of_nine_frames_is_the_widefield_image():
+    transfer = otf_grid(SIM, SHAPE, pixel_nm=FINE_NM)
+    frames = sim_images(
+        sample(), pattern(phase_jitter_rad=0.0), transfer, pixel_nm=FINE_NM, binning=2
+    )
+    even = widefield_image(sample(), transfer, binning=2)
+    assert frames.shape == (9, 48, 56)
+    np.testing.assert_allclose(frames.mean(axis=0), even, atol=1e-12)
+    assert np.abs(frames[0] - even).max() > 0.1 * even.max()
+    jittered = sim_images(
+        sample(), pattern(phase_jitter_rad=0.1), transfer, pixel_nm=FINE_NM, binning=2
+    )
+    assert np.abs(jittered.mean(axis=0) - even).max() > 1e-3 * even.max()
+
+
+@pytest.mark.parametrize("binning", [1, 2, 4])
+def test_frames_are_sample_times_light_blurred_and_binned(binning):
+    light = pattern(seed=3)
+    sharp = otf_grid(SIM, SHAPE, pixel_nm=FINE_NM)
+    hazy = otf_grid(SIM, SHAPE, pixel_nm=FINE_NM, defocus_nm=600.0)
+    frames = sim_images(
+        sample(),
+        light,
+        sharp,
+        pixel_nm=FINE_NM,
+        binning=binning,
+        origin_px=7.0,
+        haze=sample(1),
+        haze_transfer=hazy,
+    )
+    lit = stripes(light, SHAPE, pixel_nm=FINE_NM, origin_px=7.0)
+    direct = apply_transfer(lit * sample(), sharp) + apply_transfer(
+        lit * sample(1), hazy
+    )
+    np.testing.assert_allclose(frames, bin_pixels(direct, binning), atol=1e-11)
+    assert frames.sum() == pytest.approx(direct.sum())
+
+
+def test_frames_keep_single_precision():
+    transfer = otf_grid(SIM, SHAPE, pixel_nm=FINE_NM)
+    single = sim_images(
+        sample().astype(np.float32), pattern(), transfer, pixel_nm=FINE_NM, binning=2
+    )
+    double = sim_images(sample(), pattern(), transfer, pixel_nm=FINE_NM, binning=2)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, atol=1e-5 * double.max())
+
+
+def test_stripes_have_their_period_direction_and_order():
+    light = Pattern(
+        frequency_per_um=4.0,
+        angles_rad=(0.0, np.pi / 2, np.pi / 4),
+        phases_rad=((0.0, 2.0, 4.0),) * 3,
+        modulations=(0.5, 0.8, 1.0),
+    )
+    assert light.frames == 9
+    seen = stripes(light, (64, 64), pixel_nm=25.0)
+    x_um = (np.arange(64) + 0.5) * 0.025
+    np.testing.assert_allclose(
+        seen[1], np.tile(1 + 0.5 * np.cos(8 * np.pi * x_um + 2.0), (64, 1)), atol=1e-12
+    )
+    np.testing.assert_allclose(seen[3].T, 1 + 0.8 * (seen[0] - 1) / 0.5, atol=1e-12)
+    # from the corner of the field the phase counts, also where the image begins outside
+    moved = stripes(light, (64, 64), pixel_nm=25.0, origin_px=10.0)
+    np.testing.assert_allclose(moved[:, 10:, 10:], seen[:, :54, :54], atol=1e-12)
+
+
+def test_drawn_patterns_vary_as_asked():
+    patterns = [
+        pattern(seed, phase_jitter_rad=0.05, modulation_spread=0.1)
+        for seed in range(300)
+    ]
+    angles = np.array([p.angles_rad for p in patterns])
+    steps = np.diff(angles, axis=1)
+    assert steps.mean() == pytest.approx(np.pi / 3, abs=0.003)
+    assert np.ptp(angles[:, 0]) > 0.9 * np.pi
+    phases = np.array([p.phases_rad for p in patterns])
+    second = np.diff(phases, axis=2)
+    assert second.mean() == pytest.approx(2 * np.pi / 3, abs=0.005)
+    assert second.std() == pytest.approx(0.05 * 2**0.5, rel=0.1)
+    contrast = np.array([p.modulations for p in patterns])
+    assert contrast.std() == pytest.approx(0.07, rel=0.1)
+    vectors = patterns[0].vectors_per_um()
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 5.0)
+
+
+def test_evanescent_light_fades_over_a_hundred_nanometres():
+    depth = tirf_depth_nm(wavelength_nm=488.0, na=1.38)
+    assert depth == pytest.approx(105.5, abs=0.5)
+    weight = tirf_weight(np.array([0.0, depth, 3 * depth, -5.0]), depth_nm=depth)
+    np.testing.assert_allclose(weight, [1, np.exp(-1), np.exp(-3), 1])
+
+
+def test_what_is_impossible_is_refused():
+    transfer = otf_grid(SIM, SHAPE, pixel_nm=FINE_NM)
+    with pytest.raises(ValueError, match="na must exceed sample_index"):
+        tirf_depth_nm(wavelength_nm=488.0, na=1.3)
+    with pytest.raises(ValueError, match="belong together"):
+        sim_images(
+            sample(),
+            pattern(),
+            transfer,
+            pixel_nm=FINE_NM,
+            binning=2,
+            haze=sample(),
+        )
+    good = pattern()
+    with pytest.raises(ValueError, match="as long as each other"):
+        good.override(modulations=(0.5,))
+    with pytest.raises(ValueError, match="at least 3 phases"):
+        good.override(phases_rad=((0.0, 1.0),) * 3)
+    with pytest.raises(ValueError, match="must lie in"):
+        good.override(modulations=(0.5, 1.2, 0.5))

@@ -1,0 +1,177 @@
+"""Images from striped light: the classical Wiener reconstruction.
+
+Stripes whose frequency, phases and contrast are known move the frequencies of the
+sample by a known step; the frames of an orientation are three mixtures of three
+components, which are separated, moved back and averaged with the weights of a Wiener
+filter (Gustafsson 2000, doi:10.1046/j.1365-2818.2000.00710.x).
+"""
+
+from typing import Literal
+
+import numpy as np
+from scipy import fft
+
+from zoo.physics.illumination import Pattern, carriers
+from zoo.physics.optics import Optics, binning_transfer, cone_apodisation, otf
+
+SCALE = 2
+"""Pixels of the reconstruction per camera pixel along an axis."""
+
+
+def wiener_parameter(photons: float) -> float:
+    """Return the regularisation that suits a number of photons.
+
+    ``0.08 (15 / photons)**0.4``, within [0.01, 0.1]: correlates best with the ideal
+    image on lines and networks for 15 to 600 photons per pixel on the structure and
+    contrasts of 0.4 to 0.8, with weights by noise.
+
+    Examples
+    --------
+    >>> round(wiener_parameter(15.0), 3), round(wiener_parameter(600.0), 3)
+    (0.08, 0.018)
+    """
+    return float(np.clip(0.08 * (15 / photons) ** 0.4, 0.01, 0.1))
+
+
+def sim_support_per_um(optics: Optics, pattern: Pattern) -> float:
+    """Return the highest frequency that stripes bring in: cut-off plus stripes."""
+    return optics.cutoff_per_um + pattern.frequency_per_um
+
+
+def reconstruct(
+    frames: np.ndarray,
+    pattern: Pattern,
+    optics: Optics,
+    *,
+    regularisation: float = 0.03,
+    weights: Literal["noise", "equal"] = "noise",
+    padding_px: int = 16,
+) -> np.ndarray:
+    """Reconstruct a super-resolved image from raw frames with known stripes.
+
+    Parameters
+    ----------
+    frames
+        (frame, y, x) photons per camera pixel, ordered by orientation, then phase.
+    pattern
+        Stripes, phases given at the outer corner of the frames.
+    optics
+        Microscope with its camera pixel.
+    regularisation
+        Wiener parameter `w`; see `wiener_parameter`.
+    weights
+        How the components of a frequency are averaged.  ``equal`` is the usual formula,
+        for which `w` is 0.2 at 10 and 0.05 at 1000 photons per pixel.  ``noise`` also
+        weighs by the variance that separation gives them, ``12 / contrast**2`` for a
+        shifted one against one for the central one: far better with few photons or
+        weak stripes, and `w` does not depend on the contrast.
+    padding_px
+        Camera pixels by which the frames are continued on every side, fading into
+        their mean, so that opposite borders do not meet in a step.
+
+    Returns
+    -------
+    image : (2 y, 2 x) float64
+        Photons per fine pixel and frame, with the transfer
+        ``max(0, 1 - |f| / (cut-off + stripes))`` where the signal is strong; noise
+        makes some pixels negative.
+
+    Raises
+    ------
+    ValueError
+        If the number of frames is not the pattern's or `regularisation` is not
+        positive.
+    """
+    if len(frames) != pattern.frames:
+        raise ValueError(f"the pattern has {pattern.frames} frames, not {len(frames)}")
+    if regularisation <= 0:
+        raise ValueError(f"regularisation must be positive, not {regularisation}")
+    padded = _faded(np.asarray(frames, float), padding_px)
+    height, width = (SCALE * side for side in padded.shape[-2:])
+    fine_nm = optics.pixel_nm / SCALE
+    waves = carriers(
+        pattern, (height, width), pixel_nm=fine_nm, origin_px=SCALE * padding_px
+    )
+    f_y = np.fft.fftfreq(height, fine_nm / 1000)[:, None]
+    f_x = np.fft.fftfreq(width, fine_nm / 1000)[None, :]
+    central = _transfer(optics, f_y, f_x)
+    unshifted = np.zeros((height, width), complex)
+    # the minus component is the mirrored conjugate of the plus component: both together
+    # are twice the real part in space
+    shifted = np.zeros((height, width), complex)
+    power = central**2
+    first = 0
+    for wave, phases, contrast, vector in zip(
+        waves,
+        pattern.phases_rad,
+        pattern.modulations,
+        pattern.vectors_per_um(),
+        strict=True,
+    ):
+        part = padded[first : first + len(phases)]
+        first += len(phases)
+        zero, plus = _separated(part, phases, contrast)
+        unshifted += _enlarged(zero, fine_nm) / len(waves)
+        moved = np.asarray(fft.ifft2(_enlarged(plus, fine_nm))) * wave.conj()
+        ahead = _transfer(optics, f_y + vector[0], f_x + vector[1])
+        behind = _transfer(optics, f_y - vector[0], f_x - vector[1])
+        weight = contrast**2 / 12 if weights == "noise" else 1.0
+        shifted += weight * ahead * np.asarray(fft.fft2(moved))
+        power += weight * (ahead**2 + behind**2)
+    total = central * unshifted + 2 * shifted
+    support = sim_support_per_um(optics, pattern)
+    window = cone_apodisation(np.hypot(f_y, f_x), support_per_um=support)
+    image = np.real(np.asarray(fft.ifft2(window * total / (power + regularisation**2))))
+    inner = slice(SCALE * padding_px, -SCALE * padding_px or None)
+    return image[inner, inner] / SCALE**2
+
+
+def _transfer(optics: Optics, f_y: np.ndarray, f_x: np.ndarray) -> np.ndarray:
+    """Return the transfer of objective and binning at any frequencies."""
+    binned = binning_transfer(f_y, f_x, pixel_nm=optics.pixel_nm / SCALE, factor=SCALE)
+    return otf(optics, np.hypot(f_y, f_x)) * binned
+
+
+def _separated(
+    frames: np.ndarray, phases: tuple[float, ...], contrast: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spectra of the components 0 and +1 of one orientation."""
+    turn = np.exp(1j * np.array(phases))
+    mixture = np.stack(
+        [np.ones_like(turn), contrast / 2 * turn, contrast / 2 * turn.conj()], axis=1
+    )
+    unmix = np.linalg.pinv(mixture)
+    zero, plus = np.tensordot(unmix[:2], frames, axes=1)
+    return np.asarray(fft.fft2(zero)), np.asarray(fft.fft2(plus))
+
+
+def _enlarged(spectrum: np.ndarray, fine_nm: float) -> np.ndarray:
+    """Interpolate a spectrum of camera pixels onto the fine grid.
+
+    The centre of a camera pixel lies between fine pixels, half a fine pixel from the
+    first: the shift is a phase.
+    """
+    height, width = spectrum.shape
+    large = np.zeros((SCALE * height, SCALE * width), complex)
+    rows = np.fft.fftfreq(height, 1 / height).astype(int)
+    columns = np.fft.fftfreq(width, 1 / width).astype(int)
+    large[np.ix_(rows, columns)] = spectrum * SCALE**2
+    f_y = np.fft.fftfreq(SCALE * height, fine_nm / 1000)[:, None]
+    f_x = np.fft.fftfreq(SCALE * width, fine_nm / 1000)[None, :]
+    offset_um = (SCALE - 1) / 2 * fine_nm / 1000
+    return large * np.exp(-2j * np.pi * offset_um * (f_y + f_x))
+
+
+def _faded(frames: np.ndarray, padding_px: int) -> np.ndarray:
+    """Continue frames at their edges, fading into their mean."""
+    if not padding_px:
+        return frames
+    mean = frames.mean(axis=(-2, -1), keepdims=True)
+    ring = ((0, 0), (padding_px, padding_px), (padding_px, padding_px))
+    padded = np.pad(frames - mean, ring, mode="reflect")
+    ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(padding_px) + 0.5) / padding_px)
+    for axis in (-2, -1):
+        window = np.ones(padded.shape[axis])
+        window[:padding_px], window[-padding_px:] = ramp, ramp[::-1]
+        padded *= window[:, None] if axis == -2 else window
+    return padded + mean

@@ -1,0 +1,354 @@
+"""Diffraction-limited pictures of cell structures and what lies behind them."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from zoo.core.recipe import Recording, Source
+from zoo.physics.camera import Camera
+from zoo.physics.illumination import (
+    Pattern,
+    draw_pattern,
+    sim_images,
+    widefield_image,
+)
+from zoo.physics.optics import (
+    Optics,
+    apply_transfer,
+    cone_apodisation,
+    frequencies,
+    otf_grid,
+)
+from zoo.physics.sim_reconstruction import SCALE, sim_support_per_um
+from zoo.physics.specimens import SPECIMENS, Structure, specimen
+from zoo.simulate.frames import CameraPrior, Range
+
+RAW_FRAMES = 9
+"""Three orientations with three phases each, ordered by orientation."""
+
+MARGIN_PX = 8
+"""The sample is drawn this far beyond the picture: what is outside shines in."""
+
+_ATTEMPTS = 20  # at a field that holds any label
+_FAINT = 0.02  # of the brightest pixel of the sample: a darker crop counts as empty
+
+
+class SimScene(NamedTuple):
+    """A sample under a microscope, before any picture is taken."""
+
+    structure: Structure
+    """What the sample is."""
+    optics: Optics
+    """Objective, wavelength and camera pixel."""
+    pattern: Pattern
+    """Stripes of the raw frames, phases at the corner of the picture."""
+    frames: np.ndarray
+    """(frame, y, x) float32, expected light per camera pixel and photon of the signal
+    level, background and haze included; one frame under even light, nine under
+    stripes."""
+    target: np.ndarray
+    """(2y, 2x) float32, the ideal image per fine pixel and photon of the signal level,
+    limited to the frequencies that stripes bring in."""
+    background: float
+    """Constant part of `frames`."""
+    faint: float
+    """Brightness of `target` below which a picture counts as empty."""
+
+
+class SimPairs(Source):
+    """Pictures under even or striped light and ideal images on a grid twice as fine.
+
+    Every pair has a sample, a microscope, a signal level and a camera of its own.  The
+    input is the counts scaled jointly to [0, 1]; the target is the sample in focus with
+    the apodisation ``max(0, 1 - |f| / (cut-off + stripes))``, scaled to [0, 1].
+
+    The signal level is the mean number of photons in the pixel that a photon from the
+    sample falls into, per exposure: background and haze come on top.
+
+    Pairs of this kind: Qiao et al. 2021 (doi:10.1038/s41592-020-01048-5).
+    """
+
+    kind: Literal["sim_pairs"] = "sim_pairs"
+    """Type of the source."""
+    modality: Literal["widefield", "sim"] = "sim"
+    """One picture under even light, or nine raw frames under stripes."""
+    structures: tuple[Structure, ...] = tuple(SPECIMENS)
+    """Samples, equally often; leave one out to test on what was never seen."""
+    crop_px: int = Field(default=64, ge=16)
+    """Edge of the training pictures, camera px."""
+    field_px: int = Field(default=256, ge=16)
+    """Edge of the pictures that ``zoo simulate`` writes, camera px."""
+    pixel_size_nm: float = Field(default=62.6, gt=0)
+    """Camera pixel referred to the sample, nm."""
+    na: Range = (1.2, 1.49)
+    """Numerical aperture of detection, uniform."""
+    wavelength_nm: Range = (480.0, 680.0)
+    """Emission wavelength, uniform, nm."""
+    blur: Range = (0.02, 0.09)
+    """Gaussian blur beyond the scalar theory, uniform, in wavelengths."""
+    stripes: Range = (0.85, 1.0)
+    """Stripe frequency, uniform, in units of the detection's cut-off."""
+    modulation: Range = (0.3, 1.0)
+    """Contrast of the stripes, uniform."""
+    modulation_spread: float = Field(default=0.05, ge=0)
+    """Relative standard deviation of the contrast between orientations."""
+    phase_jitter_rad: float = Field(default=0.05, ge=0)
+    """Standard deviation of the phase steps, rad."""
+    angle_jitter_rad: float = Field(default=0.01, ge=0)
+    """Standard deviation of the angle between orientations, rad."""
+    photons: Range = (15.0, 600.0)
+    """Signal level, log-uniform, photons per pixel on the structure and exposure."""
+    background: Range = (0.02, 0.1)
+    """Even background, uniform, in units of the brightest pixel of the sample."""
+    tirf_share: float = Field(default=0.4, ge=0, le=1)
+    """Share of samples lit by an evanescent field; they have no haze."""
+    tirf_depth_nm: Range = (70.0, 200.0)
+    """Depth of the evanescent field, uniform, nm."""
+    haze: Range = (0.0, 1.0)
+    """Light from out of focus, uniform, in units of the light in focus."""
+    haze_defocus_nm: Range = (400.0, 1500.0)
+    """Distance of that light's origin from the focal plane, uniform, nm."""
+    camera: CameraPrior = CameraPrior(emccd_share=0.0, hot_fraction=(0.0, 0.001))
+    """Cameras that take the pictures."""
+
+    @field_validator("na", "wavelength_nm", "photons", "stripes", "modulation")
+    @classmethod
+    def _rising(cls, bounds: Range) -> Range:
+        if not 0 < bounds[0] <= bounds[1]:
+            raise ValueError("must be a pair of positive bounds, lower one first")
+        return bounds
+
+    @field_validator("blur", "background", "haze", "haze_defocus_nm", "tirf_depth_nm")
+    @classmethod
+    def _not_negative(cls, bounds: Range) -> Range:
+        if not 0 <= bounds[0] <= bounds[1]:
+            raise ValueError("must be a pair of bounds from 0, lower one first")
+        return bounds
+
+    @model_validator(mode="after")
+    def _resolved(self) -> "SimPairs":
+        if not self.structures:
+            raise ValueError("structures must name at least one sample")
+        if self.modulation[1] > 1:
+            raise ValueError(f"modulation must not exceed 1, not {self.modulation[1]}")
+        cutoff = 2000 * self.na[1] / self.wavelength_nm[0]
+        support = cutoff * (1 + self.stripes[1])
+        finest = SCALE * 500 / self.pixel_size_nm
+        if support > finest:
+            raise ValueError(
+                f"pixel_size_nm must be at most {1000 / support:.1f} for images up to "
+                f"{support:.1f} cycles/µm, not {self.pixel_size_nm}"
+            )
+        return self
+
+    @property
+    def exposures(self) -> int:
+        """Camera frames, and input channels, of one picture."""
+        return RAW_FRAMES if self.modality == "sim" else 1
+
+    def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return a picture (y, x, 1 or 9) and its ideal image (2y, 2x, 1), float32."""
+        scene = self.scene(rng, self._structure(rng))
+        counts = expose(scene, rng, self.camera.draw(rng), self._photons(rng))
+        return scaled_counts(counts), scaled_target(scene)
+
+    def record(self, rng: np.random.Generator, *, frames: int) -> Recording:
+        """Take pictures on one camera, each of a sample of its own.
+
+        Raw frames under stripes follow each other as pages, nine for one image of the
+        truth, which is in photons per fine pixel.
+        """
+        camera = self.camera.draw(rng)
+        origin = _corner(rng)
+        counts, truth = [], []
+        for _ in range(frames):
+            scene = self.scene(rng, self._structure(rng), size_px=self.field_px)
+            photons = self._photons(rng)
+            counts.append(expose(scene, rng, camera, photons, origin=origin))
+            truth.append(photons * scene.target)
+        return Recording(np.concatenate(counts), np.stack(truth), self.pixel_size_nm)
+
+    def scene(
+        self,
+        rng: np.random.Generator,
+        structure: Structure,
+        *,
+        size_px: int | None = None,
+    ) -> SimScene:
+        """Draw a sample and a microscope, and let light through.
+
+        Parameters
+        ----------
+        rng
+            Source of everything random.
+        structure
+            What the sample is.
+        size_px
+            Edge of the picture; `crop_px` when left out.
+        """
+        size = self.crop_px if size_px is None else size_px
+        optics = self._optics(rng)
+        pattern = self._pattern(rng, optics)
+        fine_nm = self.pixel_size_nm / SCALE
+        edge = SCALE * (size + 2 * MARGIN_PX)
+        shape = (edge, edge)
+        tirf = rng.random() < self.tirf_share
+        depth = rng.uniform(*self.tirf_depth_nm) if tirf else None
+        drawn = np.zeros(shape, np.float32)
+        for _ in range(_ATTEMPTS):
+            drawn = specimen(
+                rng, structure, shape, pixel_nm=fine_nm, tirf_depth_nm=depth
+            )
+            if drawn.any():
+                break
+        in_focus = otf_grid(optics, shape, pixel_nm=fine_nm)
+        even = widefield_image(drawn, in_focus, binning=SCALE)
+        level = float((even**2).sum() / max(float(even.sum()), 1e-9))
+        drawn = drawn / np.float32(max(level, 1e-9))
+        background = (
+            rng.uniform(*self.background) * float(even.max()) / max(level, 1e-9)
+        )
+        amount = 0.0 if tirf else rng.uniform(*self.haze)
+        haze = np.float32(amount) * _elsewhere(rng, drawn)
+        defocus_nm = rng.uniform(*self.haze_defocus_nm)
+        blurred = otf_grid(optics, shape, pixel_nm=fine_nm, defocus_nm=defocus_nm)
+        if self.modality == "sim":
+            frames = sim_images(
+                drawn,
+                pattern,
+                in_focus,
+                pixel_nm=fine_nm,
+                binning=SCALE,
+                origin_px=SCALE * MARGIN_PX,
+                haze=haze if amount else None,
+                haze_transfer=blurred if amount else None,
+            )
+        else:
+            frames = widefield_image(drawn, in_focus, binning=SCALE)[None]
+            if amount:
+                frames = frames + widefield_image(haze, blurred, binning=SCALE)
+        inner = slice(MARGIN_PX, MARGIN_PX + size)
+        ideal = ideal_image(drawn, optics, pattern)
+        fine = slice(SCALE * MARGIN_PX, SCALE * (MARGIN_PX + size))
+        return SimScene(
+            structure,
+            optics,
+            pattern,
+            np.maximum(frames[:, inner, inner] + np.float32(background), 0),
+            np.ascontiguousarray(ideal[fine, fine]),
+            background,
+            _FAINT * float(ideal.max()),
+        )
+
+    def _structure(self, rng: np.random.Generator) -> Structure:
+        return self.structures[int(rng.integers(len(self.structures)))]
+
+    def _photons(self, rng: np.random.Generator) -> float:
+        return float(np.exp(rng.uniform(*np.log(self.photons))))
+
+    def _optics(self, rng: np.random.Generator) -> Optics:
+        wavelength_nm = rng.uniform(*self.wavelength_nm)
+        return Optics(
+            na=rng.uniform(*self.na),
+            wavelength_nm=wavelength_nm,
+            pixel_nm=self.pixel_size_nm,
+            blur_nm=rng.uniform(*self.blur) * wavelength_nm,
+        )
+
+    def _pattern(self, rng: np.random.Generator, optics: Optics) -> Pattern:
+        return draw_pattern(
+            rng,
+            frequency_per_um=rng.uniform(*self.stripes) * optics.cutoff_per_um,
+            modulation=rng.uniform(*self.modulation),
+            modulation_spread=self.modulation_spread,
+            phase_jitter_rad=self.phase_jitter_rad,
+            angle_jitter_rad=self.angle_jitter_rad,
+        )
+
+
+def ideal_image(sample: np.ndarray, optics: Optics, pattern: Pattern) -> np.ndarray:
+    """Return a sample as an ideal SIM microscope without noise would show it.
+
+    Parameters
+    ----------
+    sample
+        (y, x) photons per fine pixel.
+    optics, pattern
+        Microscope and stripes, which give the support.
+
+    Returns
+    -------
+    image : (y, x)
+        Photons per fine pixel, none negative.
+    """
+    height, width = sample.shape
+    frequency = np.hypot(
+        *frequencies((height, width), pixel_nm=optics.pixel_nm / SCALE)
+    )
+    support = sim_support_per_um(optics, pattern)
+    apodisation = cone_apodisation(frequency, support_per_um=support)
+    return np.maximum(apply_transfer(sample, apodisation), 0)
+
+
+def expose(
+    scene: SimScene,
+    rng: np.random.Generator,
+    camera: Camera,
+    photons: float,
+    *,
+    origin: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Take the camera frames of a scene.
+
+    Parameters
+    ----------
+    scene
+        What is in front of the camera.
+    rng
+        Source of the noise.
+    camera
+        Camera to expose.
+    photons
+        Signal level, photons per pixel on the structure and exposure.
+    origin
+        Corner of the picture on the sensor; random when left out.
+
+    Returns
+    -------
+    counts : (frame, y, x) uint16
+    """
+    where = _corner(rng) if origin is None else origin
+    return camera.expose(photons * scene.frames, rng, origin=where)
+
+
+def scaled_counts(counts: np.ndarray) -> np.ndarray:
+    """Return (frame, y, x) counts as a network takes them, (y, x, frame) float32.
+
+    Zero is the lowest and one the highest count of all frames together.
+    """
+    low, high = float(counts.min()), float(counts.max())
+    scaled = (counts.astype(np.float32) - low) / (high - low + 1e-7)
+    return np.ascontiguousarray(np.moveaxis(scaled, 0, -1), dtype=np.float32)
+
+
+def scaled_target(scene: SimScene) -> np.ndarray:
+    """Return the ideal image between zero and one, (2y, 2x, 1) float32.
+
+    A picture beside the sample stays empty instead of showing rounding errors.
+    """
+    low, high = float(scene.target.min()), float(scene.target.max())
+    span = max(high - low, scene.faint, 1e-7)
+    return ((scene.target - low) / span)[..., None].astype(np.float32)
+
+
+def _corner(rng: np.random.Generator) -> tuple[int, int]:
+    row, column = rng.integers(512, size=2)
+    return int(row), int(column)
+
+
+def _elsewhere(rng: np.random.Generator, sample: np.ndarray) -> np.ndarray:
+    """Return the sample mirrored and moved: more of its kind, in another plane."""
+    flips = tuple(axis for axis in (0, 1) if rng.random() < 0.5)
+    row, column = (int(rng.integers(side)) for side in sample.shape)
+    return np.roll(np.flip(sample, flips), (row, column), axis=(0, 1))

@@ -16,9 +16,7 @@ DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
     | {
         "cpu": Budget(
             stages=(
-                *curriculum(
-                    (4, 6, 12, 10, 10, 10), steps=100, batch_size=8, crop_px=13
-                ),
+                *curriculum((0, 0, 12, 8, 8, 8), steps=100, batch_size=8, crop_px=13),
                 Stage(
                     epochs=16, steps=100, batch_size=16, changes={"source__crop_px": 13}
                 ),

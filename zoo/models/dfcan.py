@@ -1,0 +1,158 @@
+"""DFCAN: one widefield image or raw SIM frames in, a super-resolved image out.
+
+Qiao, Li, Guo, Liu, Jiang, Dai and Li 2021 (doi:10.1038/s41592-020-01048-5).
+"""
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from zoo.core.network import Grid, Network, Paper
+from zoo.layers.blocks import gelu
+from zoo.layers.fourier import (
+    Basis,
+    Spectrum,
+    fourier_basis,
+    fourier_channel_attention,
+)
+from zoo.layers.resize import Convention
+
+
+def dfcan(
+    *,
+    scale: int = 2,
+    channels: int = 1,
+    tile: int | None = 128,
+    width: int = 64,
+    groups: int = 4,
+    blocks: int = 4,
+    gamma: float = 0.8,
+    spectrum: Spectrum = "normalised",
+    resize: Convention = "half_pixel",
+    spectrum_px: int = 128,
+    dtype: str = "float32",
+) -> keras.Model:
+    """Build the deep Fourier channel attention network.
+
+    Residual groups of residual blocks run at the input's resolution; in each block the
+    channels are weighed by their Fourier spectra over the whole field.  A pixel
+    shuffle enlarges the result.  Weights do not depend on `tile`, which may differ
+    between training and use.
+
+    Parameters
+    ----------
+    scale
+        Output pixels per input pixel along an axis; the paper's are 2 (linear) and 3
+        (non-linear SIM).
+    channels
+        Images that go in: 1 for widefield, 9 or 25 for raw SIM frames.
+    tile
+        Input height and width, px; None for any size.  A network of free size always
+        resizes its spectra, which costs some speed.
+    width
+        Feature maps.
+    groups, blocks
+        Residual groups, and blocks in each.
+    gamma
+        Exponent of the amplitudes.
+    spectrum
+        ``normalised`` divides amplitudes by the square root of the number of pixels,
+        so that the weights of the channels do not depend on the size of the field.
+        ``published`` does not, and puts zero frequency where the authors' program
+        does; for converted weights.
+    resize
+        Convention of the resizing of spectra; the authors' program is ``legacy``.
+    spectrum_px
+        Height and width that spectra are resized to before they are weighed.
+    dtype
+        Precision of the layers; spectra and the output are float32 in any case.
+
+    Returns
+    -------
+    model : keras.Model
+        (b, y, x, channels) scaled to [0, 1] to (b, scale * y, scale * x, 1) between 0
+        and 1.
+
+    Raises
+    ------
+    ValueError
+        If a number is too small, or `spectrum` or `resize` is unknown.
+    """
+    for name, value, least in (
+        ("scale", scale, 2),
+        ("channels", channels, 1),
+        ("width", width, 1),
+        ("groups", groups, 1),
+        ("blocks", blocks, 1),
+        ("spectrum_px", spectrum_px, 1),
+        ("tile", 1 if tile is None else tile, 1),
+    ):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, not {value}")
+    if gamma <= 0:
+        raise ValueError(f"gamma must be positive, not {gamma}")
+    image: Any = keras.Input((tile, tile, channels), name="image", dtype="float32")
+    basis = fourier_basis(image, size=spectrum_px, spectrum=spectrum, resize=resize)
+    x = gelu(_conv(image, width, name="head_conv", dtype=dtype))
+    for group in range(1, groups + 1):
+        first = x
+        for block in range(1, blocks + 1):
+            name = f"group{group}_block{block}"
+            x = _block(x, basis, gamma=gamma, name=name, dtype=dtype)
+        x = layers.Add(dtype=dtype, name=f"group{group}_add")([x, first])
+    x = gelu(_conv(x, width * scale**2, name="tail_conv", dtype=dtype))
+    x = ops.nn.depth_to_space(x, scale, data_format="channels_last")
+    restored = layers.Conv2D(
+        1,
+        3,
+        padding="same",
+        activation="sigmoid",
+        data_format="channels_last",
+        dtype="float32",
+        name="output_conv",
+    )(x)
+    return keras.Model(image, restored, name="dfcan")
+
+
+def _block(
+    x: keras.KerasTensor, basis: Basis, *, gamma: float, name: str, dtype: str
+) -> keras.KerasTensor:
+    width = int(x.shape[-1])
+    y = gelu(_conv(x, width, name=f"{name}_conv1", dtype=dtype))
+    y = gelu(_conv(y, width, name=f"{name}_conv2", dtype=dtype))
+    y = fourier_channel_attention(
+        y, basis, name=f"{name}_attention", gamma=gamma, dtype=dtype
+    )
+    return layers.Add(dtype=dtype, name=f"{name}_add")([y, x])
+
+
+def _conv(
+    x: keras.KerasTensor, width: int, *, name: str, dtype: str
+) -> keras.KerasTensor:
+    return layers.Conv2D(
+        width, 3, padding="same", data_format="channels_last", dtype=dtype, name=name
+    )(x)
+
+
+DFCAN = Network(
+    name="dfcan",
+    task="image",
+    build=dfcan,
+    paper=Paper(
+        authors="Qiao C, Li D, Guo Y, Liu C, Jiang T, Dai Q, Li D",
+        title=(
+            "Evaluation and development of deep neural networks for image "
+            "super-resolution in optical microscopy"
+        ),
+        journal="Nature Methods 18, 194-202",
+        year=2021,
+        doi="10.1038/s41592-020-01048-5",
+    ),
+    grid=Grid(axes="byxc", scale=2, tile=128, channels=1),
+    parameters=1_930_753,
+    note=(
+        "As published, but amplitudes are divided by the square root of the number of "
+        "pixels, so that the attention does not depend on the size of the field."
+    ),
+)

@@ -94,7 +94,7 @@ def range_invariant_psnr(prediction: np.ndarray, target: np.ndarray) -> float:
     >>> p = g + np.array([[0.1, -0.1], [0.1, -0.1]])
     >>> a, b = range_invariant_psnr(p, g), range_invariant_psnr(3 * p + 7, g)
     >>> round(a, 3), bool(np.isclose(a, b))
-    (34.156, True)
+    (35.198, True)
     """
     p, g = _images(prediction, target)
     spread = float(np.std(g))
@@ -263,7 +263,9 @@ def _halved(image: np.ndarray) -> np.ndarray:
     return padded.reshape(height // 2, 2, width // 2, 2).mean((1, 3))
 
 
-def _images(prediction: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _images(
+    prediction: np.ndarray, target: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     p, g = np.asarray(prediction, float), np.asarray(target, float)
     if p.shape != g.shape or p.ndim != 2 or not p.size:
         raise ValueError(

@@ -1,5 +1,6 @@
 """What a package is built from: a run folder, or a package that exists."""
 
+import csv
 import json
 import pkgutil
 from importlib import import_module
@@ -12,11 +13,12 @@ from zoo.core.config import Config
 from zoo.core.errors import BadPackage
 from zoo.core.recipe import Recipe
 
-RECIPE, RUN, WEIGHTS, METRICS = (
+RECIPE, RUN, WEIGHTS, METRICS, HISTORY = (
     "recipe.json",
     "run.json",
     "weights.keras",
     "metrics.json",
+    "history.csv",
 )
 
 PRESENTATION = ("title", "summary", "benchmark", "acceptance", "tags", "prediction")
@@ -72,6 +74,7 @@ def read_source(folder: Path, *, recipe: Recipe | None = None) -> Source:
     export = record.pop("export", {})
     if not packaged:
         run = _read_json(folder / RUN) if (folder / RUN).is_file() else run
+        run |= {"history": history} if (history := _read_history(folder)) else {}
         if run.get("finished") is False:
             raise BadPackage(
                 f"{folder} holds an unfinished run; finish it with "
@@ -135,6 +138,18 @@ def record_of(source: Source, export: dict[str, Any]) -> str:
     # where a run was kept says nothing about the weights
     run = {key: value for key, value in source.run.items() if key != "data"}
     return to_json({**content, "run": run, "export": export})
+
+
+def _read_history(folder: Path) -> list[dict[str, float]]:
+    """Return the figures of each epoch that the training wrote down."""
+    path = folder / HISTORY
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            {name: float(figure) for name, figure in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def to_json(content: Any) -> str:

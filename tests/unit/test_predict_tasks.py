@@ -70,6 +70,12 @@ def test_threshold_is_a_fraction_of_the_ideal_peak():
     assert _peaks(localize(density, **SETTINGS)) == [(1, 6, 6)]
 
 
+def test_threshold_asks_for_the_sum_of_the_window():
+    spread = _map((4, 4, 3.0), (4, 5, 2.5), (5, 4, 2.5), (3, 4, 2.5))
+    assert len(localize(spread, **SETTINGS)) == 1  # 10.5 of 50, no pixel above 3
+    assert len(localize(spread, **SETTINGS | {"threshold": 0.22})) == 0
+
+
 @pytest.mark.parametrize(
     ("plateau", "window", "middle"),
     [

@@ -17,9 +17,11 @@ def localize(
 ) -> Localizations:
     """Find the emitters in density maps: local maxima and their centre of gravity.
 
-    A pixel is a candidate if it exceeds ``threshold * ideal_peak`` and nothing in
-    the `window` around it is larger, i.e. if it equals the maximum filter of that
-    size; what lies outside the frame does not compete.  The position is the centre of
+    A pixel is a candidate if nothing in the `window` around it is larger, i.e. if it
+    equals the maximum filter of that size, and if the `centroid_window` around it
+    holds more than ``threshold * ideal_peak``; what lies outside the frame does not
+    compete.  The sum decides, not the peak, because a network that is unsure of a
+    position by a few fine pixels spreads the same response over them.  The position is the centre of
     gravity of the `centroid_window`; pixel ``k`` has its centre at
     ``(k + 1/2) * pixel_size_nm``, negative and outside pixels weigh nothing.
     Candidates of equal value within each other's window form one plateau and give one
@@ -38,7 +40,7 @@ def localize(
     pixel_size_nm
         Edge of a fine pixel, nm.
     threshold
-        Fraction of `ideal_peak` that a maximum must exceed.
+        Smallest accepted confidence.
     ideal_peak
         Output of the network for an ideal isolated emitter.
     first_frame
@@ -71,7 +73,9 @@ def localize(
     """
     centroid_window = window if centroid_window is None else centroid_window
     _check(density, pixel_size_nm, threshold, ideal_peak, window, centroid_window)
-    frame, y, x = _maxima(density, threshold * ideal_peak, window)
+    # a sum above the threshold needs a peak above its share of the window
+    level = threshold * ideal_peak / centroid_window**2
+    frame, y, x = _maxima(density, level, window)
 
     reach = np.arange(centroid_window) - centroid_window // 2
     dy, dx = (d.ravel() for d in np.meshgrid(reach, reach, indexing="ij"))
@@ -89,12 +93,13 @@ def localize(
     y_px, x_px, mass = (
         np.bincount(plateau, value) / members for value in (y_px, x_px, mass)
     )
-    return Localizations(
+    found = Localizations(
         x_nm=x_px * pixel_size_nm,
         y_nm=y_px * pixel_size_nm,
         frame=frame[first] + first_frame,
         confidence=mass / ideal_peak,
     )
+    return found.select(mass > threshold * ideal_peak)
 
 
 def _check(

@@ -165,11 +165,25 @@ def test_a_file_that_computes_something_else_does_not_appear(
         return right(model, image) * (1 + 2e-5 * (len(calls) % 2))
 
     monkeypatch.setattr(export, "predict", wrong)
+    monkeypatch.setattr(export, "CONVERSIONS", 2)
     with pytest.raises(BadPackage, match="differs from Keras by"):
         WRITERS[suffix](network(), kept)
 
     assert kept.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == [kept.name]
+
+
+def test_a_conversion_that_went_wrong_is_repeated(tmp_path, monkeypatch):
+    convert, attempts = export._onnx_bytes, []
+
+    def sometimes_wrong(model, opset):
+        attempts.append(model)
+        return convert(network(seed=9) if len(attempts) < 3 else model, opset)
+
+    monkeypatch.setattr(export, "_onnx_bytes", sometimes_wrong)
+    export.export_onnx(network(), tmp_path / "m.onnx")  # compares before it returns
+
+    assert len(attempts) >= 3
 
 
 def test_another_backend_is_refused(monkeypatch):

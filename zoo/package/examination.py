@@ -123,6 +123,8 @@ class Examination:
         size, halo, scale = zoo.get("tile"), zoo.get("halo", 0), zoo.get("scale", 1)
         if size is None:
             raise NotApplicable("the size is free")
+        if not self.entries:
+            raise NotApplicable("there is no weights entry to run")
         edge = self.trials.tiled_edge()
         answer = self._core_answer("tiles")
         if answer.get("error"):
@@ -262,7 +264,7 @@ class Examination:
                 },
             )
         zoo = self.package.zoo
-        if zoo.get("tile") is None:
+        if zoo.get("tile") is None or not self.entries:
             return
         edge = self.trials.tiled_edge()
         image = self.trials.resized(self.package.test_input(), (1, edge, edge))

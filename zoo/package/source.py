@@ -22,7 +22,8 @@ RECIPE, RUN, WEIGHTS, METRICS, HISTORY = (
 )
 
 PRESENTATION = ("title", "summary", "benchmark", "acceptance", "tags", "prediction")
-"""Fields of a recipe that may change after training; the others are a record."""
+"""Fields of a recipe that may change after training, unless it was started with
+others; the rest is a record."""
 
 
 class Source(NamedTuple):
@@ -90,9 +91,9 @@ def read_source(folder: Path, *, recipe: Recipe | None = None) -> Source:
     if not (folder / WEIGHTS).is_file():
         raise BadPackage(f"{folder} holds no {WEIGHTS}; there is nothing to package")
     current = rebuild(base, record, where=folder / RECIPE)
-    if packaged:
-        kept = {field: getattr(base, field) for field in PRESENTATION}
-        current = current.model_copy(update=kept)
+    chosen = {key.partition("__")[0] for key in run.get("settings", {})}
+    kept = {f: getattr(base, f) for f in PRESENTATION if f not in chosen}
+    current = current.model_copy(update=kept)
     return Source(folder, current, run, export, packaged)
 
 

@@ -286,15 +286,16 @@ def test_training_is_recorded_presentation_is_declared(tmp_path, tiny):
         source__photons=(1.0, 2.0), title="Another title", prediction={"tile": 8}
     )
     source = package(trained, tmp_path / "p")
+    (source.folder / "run.json").write_text('{"settings": {"prediction__tile": 8}}')
 
-    as_run = read_source(source.folder)
+    as_run = read_source(source.folder).recipe
     (source.folder / "rdf.yaml").touch()
-    as_package = read_source(source.folder)
+    as_package = read_source(source.folder).recipe
 
-    assert as_run.recipe == trained
-    assert as_package.recipe.source == trained.source
-    assert as_package.recipe.title == tiny.TINY.title
-    assert as_package.recipe.prediction == tiny.TINY.prediction
+    assert as_run.source == as_package.source == trained.source
+    assert as_run.title == as_package.title == tiny.TINY.title
+    assert as_package.prediction == tiny.TINY.prediction
+    assert as_run.prediction == trained.prediction  # asked for when it was started
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Packages built from trained networks: written aside, verified, put in place."""
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +59,8 @@ def build_package(
         A run folder, or the name or folder of a package, whose weights are kept.
     destination
         Folder that receives ``<name>/`` and ``<name>.zip``; by default the package
-        goes to ``specs/<name>/`` of the checkout, without an archive.
+        goes to ``specs/<name>/`` of the checkout, without an archive and without a
+        SavedModel, which can be made from it at any time.
     formats
         Weights to include: ``keras`` (always there), ``onnx``, ``saved_model``.
     recipe
@@ -91,6 +94,8 @@ def build_package(
         folder = Path(name) / made.recipe.name
         folder.mkdir()
         _keep_prose(made, target, folder)
+        if in_checkout:
+            wanted = [name for name in wanted if name != "saved_model"]
         write_package(made, folder, formats=wanted, score=score)
         _require_verified(folder)
         if not in_checkout:
@@ -235,8 +240,17 @@ def _write_metrics(made: Source, current: Source, *, score: bool) -> None:
     # the predictor reads a complete package, the scores still missing in its card
     (folder / "README.md").write_text(readme_text(current), encoding="utf-8")
     (folder / "rdf.yaml").write_text(to_yaml(describe(current)), encoding="utf-8")
-    metrics = score_package(folder, current.recipe)
+    metrics = _finite(score_package(folder, current.recipe))
     (folder / METRICS).write_text(to_json(metrics), encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON does not have, such as the error of no matches."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _keep_prose(made: Source, target: Path, folder: Path) -> None:

@@ -168,9 +168,9 @@ def find_metric(metrics: dict[str, Any], path: str) -> float | None:
 
 def _words(name: str) -> tuple[str, str]:
     """Split a field name into words and the unit that ends it."""
-    if "_per_" in name:
-        word, _, unit = name.partition("_per_")
-        return word.replace("_", " "), _UNITS.get(unit, f"per {unit}")
+    word, _, unit = name.partition("_per_")
+    if unit in _UNITS:
+        return word.replace("_", " "), _UNITS[unit]
     word, _, unit = name.rpartition("_")
     if word and unit in _UNITS:
         return word.replace("_", " "), _UNITS[unit]

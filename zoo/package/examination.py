@@ -208,7 +208,7 @@ class Examination:
         changed = drifted(self.package.folder)
         if changed:
             raise BadPackage(
-                f"{', '.join(changed)} not as generated; run zoo package {name}"
+                f"{', '.join(changed)} not as generated; run zoo package --refresh"
             )
         return "description, record and README are as generated"
 

@@ -273,8 +273,11 @@ def package(
         Path, typer.Option("-o", "--output", help="Folder for package and zip.")
     ] = Path("dist"),
     formats: Annotated[
-        str, typer.Option(help="Weights to write, comma between.")
-    ] = "keras,onnx,saved_model",
+        str | None,
+        typer.Option(
+            help="Weights to write, comma between: keras, onnx, saved_model (zip)."
+        ),
+    ] = None,
     specs: Annotated[
         bool, typer.Option("--specs", help="Write to specs/ of the checkout, no zip.")
     ] = False,
@@ -302,9 +305,9 @@ def package(
             )
     else:
         target = None if specs else output
-        _say(
-            quiet, build.build_package(str(source), target, formats=formats.split(","))
-        )
+        usual = "keras,onnx" if specs else "keras,onnx,saved_model"
+        wanted = (formats or usual).split(",")
+        _say(quiet, build.build_package(str(source), target, formats=wanted))
 
 
 @_command("verify", "zoo verify deep_storm_microtubules")

@@ -127,5 +127,5 @@ DEEP_STORM_MICROTUBULES = Recipe(
         "2d",
         "fluorescence-light-microscopy",
     ),
-    prediction={"tile": 64, "threshold": 0.3, "window_px": 7},
+    prediction={"tile": 64, "threshold": 0.5, "window_px": 7},
 )

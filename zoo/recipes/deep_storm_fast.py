@@ -25,5 +25,5 @@ DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
             validation_samples=24,
         ),
     },
-    acceptance=thresholds(jaccard=(0.90, 0.85, 0.70), rmse_nm=(25, 45, 60)),
+    acceptance=thresholds(jaccard=(0.93, 0.87, 0.75), rmse_nm=(20, 30, 40)),
 )

@@ -80,7 +80,7 @@ def test_the_first_network_and_its_recipe_are_there():
 def test_unknown_names_list_what_resembles_them(find):
     with pytest.raises(catalog.UnknownName, match="did you mean deep_storm"):
         find("deep_strom_microtubules" if find is catalog.recipe else "deep_strom")
-    with pytest.raises(catalog.UnknownName, match="there are .*deep_storm"):
+    with pytest.raises(catalog.UnknownName, match=r"there are .*deep_storm"):
         find("qqq")
 
 

@@ -65,12 +65,13 @@ def deep_storm_fast(
         y = _conv(y, width, name=f"{name}_second", dtype=dtype)
         x = layers.Add(dtype=dtype, name=f"{name}_add")([x, y])
         x = layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
+    # spikes are rare: start near the empty map instead of unlearning noise
+    small = keras.initializers.RandomNormal(stddev=0.003)
     phases = layers.Conv2D(
         upsampling**2,
         3,
         padding="same",
-        # spikes are rare: start near the empty map instead of unlearning noise
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.003),
+        kernel_initializer=small,  # pyright: ignore[reportArgumentType]
         data_format="channels_last",
         dtype="float32",
         name="phases",

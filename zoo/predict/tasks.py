@@ -21,8 +21,8 @@ def localize(
     equals the maximum filter of that size, and if the `centroid_window` around it
     holds more than ``threshold * ideal_peak``; what lies outside the frame does not
     compete.  The sum decides, not the peak, because a network that is unsure of a
-    position by a few fine pixels spreads the same response over them.  The position is the centre of
-    gravity of the `centroid_window`; pixel ``k`` has its centre at
+    position by a few fine pixels spreads the same response over them.  The position
+    is the centre of gravity of the `centroid_window`; pixel ``k`` has its centre at
     ``(k + 1/2) * pixel_size_nm``, negative and outside pixels weigh nothing.
     Candidates of equal value within each other's window form one plateau and give one
     localization, the mean of theirs.

@@ -44,7 +44,7 @@ def optimizer_for(budget: Budget) -> keras.optimizers.Optimizer:
         decay_steps=max(budget.steps - warmup, 1),
         alpha=0.01,
     )
-    return keras.optimizers.Adam(schedule, clipnorm=1.0)
+    return keras.optimizers.Adam(schedule, clipnorm=1.0)  # pyright: ignore[reportArgumentType]
 
 
 def fit(
@@ -96,7 +96,7 @@ def fit(
             model.compile(
                 optimizer=optimizer,
                 loss=lambda target, prediction, loss=loss: loss(target, prediction),
-                jit_compile=keras.config.backend() == "jax",
+                jit_compile=keras.config.backend() == "jax",  # pyright: ignore[reportArgumentType]
             )
             compiled_for = epoch.stage
         started = time.perf_counter()

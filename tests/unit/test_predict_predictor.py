@@ -298,7 +298,7 @@ def test_frames_are_read_batch_by_batch(package, monkeypatch):
 def test_hot_pixel_ruins_frame_mode_only(package):
     movie = _movie(20)
     movie[:, 2, 40] = 60000
-    by_frame = Predictor(package, normalization="frame")
+    by_frame = Predictor(package, normalization="frame", threshold=0.5)
     assert (by_frame.predict(movie, pixel_size_nm=100).localizations.x_nm > 4000).all()
     by_movie = Predictor(package, threshold=0.3).predict(movie, pixel_size_nm=100)
     found = by_movie.localizations.select(by_movie.localizations.x_nm < 4000)
@@ -307,9 +307,9 @@ def test_hot_pixel_ruins_frame_mode_only(package):
 
 def test_threshold_counts_from_the_ideal_peak(package):
     movie = _movie(1)[0]
-    peak = float(Predictor(package).predict(movie, pixel_size_nm=100).image.max())
+    found = Predictor(package).predict(movie, pixel_size_nm=100).localizations
     for factor, expected in ((0.999, 1), (1.001, 0)):
-        predictor = Predictor(package, threshold=factor * peak / PEAK)
+        predictor = Predictor(package, threshold=factor * found.confidence.max())
         result = predictor.predict(movie, pixel_size_nm=100)
         assert len(result.localizations) == expected
     assert any("no localizations" in warning for warning in result.warnings)

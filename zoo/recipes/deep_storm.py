@@ -35,7 +35,7 @@ def curriculum(
     Parameters
     ----------
     epochs
-        Epochs in each step of `CURRICULUM`.
+        Epochs in each step of `CURRICULUM`; 0 leaves a step out.
     steps
         Batches per epoch.
     batch_size
@@ -51,6 +51,7 @@ def curriculum(
             changes={"source__crop_px": crop_px} | changes,
         )
         for count, changes in zip(epochs, CURRICULUM, strict=True)
+        if count
     ]
 
 

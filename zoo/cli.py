@@ -281,6 +281,9 @@ def package(
     specs: Annotated[
         bool, typer.Option("--specs", help="Write to specs/ of the checkout, no zip.")
     ] = False,
+    index: Annotated[
+        bool, typer.Option("--index", help="Enter the zip in zoo/index.json (release).")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether generated files drifted.")
     ] = False,
@@ -308,6 +311,8 @@ def package(
         usual = "keras,onnx" if specs else "keras,onnx,saved_model"
         wanted = (formats or usual).split(",")
         _say(quiet, build.build_package(str(source), target, formats=wanted))
+        if index and not specs:
+            document.index_packages(output)
 
 
 @_command("verify", "zoo verify deep_storm_microtubules")

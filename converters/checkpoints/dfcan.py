@@ -13,6 +13,7 @@ import keras
 
 from converters.mapping import MappingError, Move, apply_moves
 from converters.readers import Checkpoint, read_keras2
+from zoo.layers.fourier import Spectrum
 from zoo.models.dfcan import dfcan
 
 LAYOUTS = {"DFCAN": (4, 4, 0.8), "DFGAN": (5, 10, 0.1)}
@@ -24,6 +25,7 @@ def load_dfcan(
     *,
     tile: int | None = None,
     spectrum_px: int = 128,
+    spectrum: Spectrum = "published",
     groups: int | None = None,
     blocks: int | None = None,
     gamma: float | None = None,
@@ -32,7 +34,7 @@ def load_dfcan(
 
     Input channels, scale and width follow from the shapes in the file, and which of
     the two published networks it is from the number of its layers.  The spectra are
-    oriented, scaled and resized as in that program: the weights mean nothing without.
+    oriented, scaled and resized as in that program.
 
     Parameters
     ----------
@@ -42,6 +44,9 @@ def load_dfcan(
         Input height and width, px; None for any size.
     spectrum_px
         Size to which spectra are resized; the program's constant.
+    spectrum
+        ``published`` reproduces the program at any size; ``normalised`` does at
+        `spectrum_px`, the size of its training, and behaves elsewhere as it does there.
     groups, blocks, gamma
         Residual groups, blocks in each and exponent of the amplitudes, for a network
         that is neither of `LAYOUTS`.
@@ -49,7 +54,7 @@ def load_dfcan(
     Returns
     -------
     model : keras.Model
-        Uncompiled `zoo.models.dfcan.dfcan` of the published conventions.
+        Uncompiled `zoo.models.dfcan.dfcan`.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def load_dfcan(
         groups=groups,
         blocks=blocks,
         gamma=gamma,
-        spectrum="published",
+        spectrum=spectrum,
         resize="legacy",
         spectrum_px=spectrum_px,
     )

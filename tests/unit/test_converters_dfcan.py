@@ -150,6 +150,18 @@ def test_the_published_program_is_reproduced(
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+def test_normalised_spectra_are_the_same_at_the_training_tile(tmp_path):
+    path = write(tmp_path / "w", convolutions(4, 4))
+    image = np.random.default_rng(23).random((1, SPECTRUM, SPECTRUM, 1), "float32")
+    found = [
+        ops.convert_to_numpy(
+            load_dfcan(path, spectrum_px=SPECTRUM, spectrum=spectrum)(image)
+        )
+        for spectrum in ("published", "normalised")
+    ]
+    np.testing.assert_allclose(*found, atol=1e-6)
+
+
 def test_a_checkpoint_of_published_size_is_recognised(tmp_path):
     weights = convolutions(4, 4, channels=9, width=64)
     model = load_dfcan(write(tmp_path / "w", weights, first=85), tile=128)

@@ -68,6 +68,19 @@ def test_large_fields_keep_their_phases():
     np.testing.assert_allclose(found, expected, atol=2e-4 * n / 2)
 
 
+def test_normalised_amplitudes_are_those_of_a_field_of_reference_size():
+    x = np.random.default_rng(8).random((1, 16, 16, 2))
+    plain = spectrum(spectrum="published")(x)
+    scaled = spectrum(spectrum="normalised", reference_px=16)(x)
+    np.testing.assert_allclose(scaled, plain, atol=1e-6 * plain.max())
+    tiled = np.tile(x, (1, 2, 3, 1))
+    # a periodic picture keeps its waves: their amplitude grows with the field
+    found = spectrum(spectrum="normalised", reference_px=16)(tiled)
+    np.testing.assert_allclose(
+        found[:, ::2, ::3], plain * np.sqrt(6), atol=1e-5 * plain.max()
+    )
+
+
 def test_noise_has_one_normalised_amplitude_in_any_field():
     rng = np.random.default_rng(3)
     run = spectrum(size=32, gamma=0.8)

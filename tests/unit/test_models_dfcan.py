@@ -64,6 +64,27 @@ def test_weights_do_not_belong_to_a_tile():
     )
 
 
+def test_the_published_network_is_met_at_its_training_tile():
+    published = dfcan(**NARROW, tile=None, spectrum_px=24, spectrum="published")
+    normalised = dfcan(**NARROW, tile=None, spectrum_px=24)
+    normalised.set_weights(published.get_weights())
+    rng = np.random.default_rng(10)
+    for side, same in ((24, True), (48, False)):
+        image = rng.random((1, side, side, 1), "float32")
+        change = ops.convert_to_numpy(normalised(image) - published(image))
+        assert (np.abs(change).max() < 1e-6) == same
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_attention_is_dead_from_the_start(seed):
+    keras.utils.set_random_seed(seed)
+    model = dfcan(width=64, groups=2, blocks=4, tile=16, spectrum_px=16)
+    squeezed = [x.output for x in model.layers if x.name.endswith("_squeeze")]
+    image = np.random.default_rng(seed).random((2, 16, 16, 1), "float32")
+    for units in keras.Model(model.input, squeezed)(image):
+        assert (ops.convert_to_numpy(units) > 0).all()
+
+
 def texture(side):
     """Return a picture whose statistics are the same everywhere, in [0, 1]."""
     rng = np.random.default_rng(3)

@@ -17,10 +17,10 @@ from zoo.layers.resize import Convention, axis_positions, bilinear_matrix, resiz
 ops: Any = keras.ops
 
 Spectrum = Literal["normalised", "published"]
-"""``normalised`` divides by the square root of the number of pixels, so that noise
-and texture have the same amplitude in a field of any size, and puts zero frequency at
-n // 2.  ``published`` divides by nothing and puts it at (n + 1) // 2, as the programs
-of Qiao et al. 2021 do."""
+"""``published`` leaves the sum over all pixels as it is, which grows with the field, and
+puts zero frequency at (n + 1) // 2, as the programs of Qiao et al. 2021 do.
+``normalised`` divides by the square root of the number of pixels, so that noise and
+texture have the same amplitude in a field of any size, and puts it at n // 2."""
 
 SMALLEST = 1e-8
 """Amplitude added before the power, which has no slope at zero."""
@@ -51,6 +51,7 @@ def fourier_basis(
     x: keras.KerasTensor,
     *,
     size: int | None,
+    reference_px: int = 1,
     spectrum: Spectrum = "normalised",
     resize: Convention = "half_pixel",
 ) -> Basis:
@@ -63,6 +64,9 @@ def fourier_basis(
     size
         Height and width that spectra are resized to, px; None for no resizing.  It
         is also left out where `x` is known to have this size.
+    reference_px
+        Normalised amplitudes are multiplied by this number: they are those that a
+        square field of so many pixels a side has without normalisation.
     spectrum
         Normalisation and orientation.
     resize
@@ -80,7 +84,12 @@ def fourier_basis(
     if size is not None and tuple(x.shape[1:3]) != (size, size):
         rows = bilinear_matrix(along_y, size, convention=resize)
         columns = bilinear_matrix(along_x, size, convention=resize)
-    return Basis(*_waves(along_y, spectrum), *_waves(along_x, spectrum), rows, columns)
+    waves = (
+        wave
+        for positions in (along_y, along_x)
+        for wave in _waves(positions, spectrum, float(reference_px))
+    )
+    return Basis(*waves, rows, columns)
 
 
 def amplitude_spectrum(
@@ -89,8 +98,8 @@ def amplitude_spectrum(
     """Return the centred amplitude of the Fourier transform, raised to a power.
 
     Without resizing and with ``gamma=1`` this is
-    ``abs(fftshift(fft2(u))) / sqrt(h·w)`` of every channel u, or the unnormalised
-    amplitude if the basis says so.
+    ``abs(fftshift(fft2(u))) * reference_px / sqrt(h·w)`` of every channel u, or the
+    unnormalised amplitude if the basis says so.
 
     Parameters
     ----------
@@ -135,6 +144,10 @@ def fourier_channel_attention(
     channels (doi:10.1038/s41592-020-01048-5).  Every weight therefore depends on the
     whole field.
 
+    The first of the two starts out averaging: its inputs are not negative, and with
+    weights of either sign all its few rectified units would be dead in one block out
+    of sixteen, which then could not learn.
+
     Parameters
     ----------
     x : (b, y, x, c)
@@ -160,19 +173,33 @@ def fourier_channel_attention(
     y = layers.GlobalAveragePooling2D(
         keepdims=True, data_format="channels_last", dtype="float32", name=f"{name}_mean"
     )(y)
-    y = _conv(y, max(channels // reduction, 1), 1, "relu", name=f"{name}_squeeze")
+    y = _conv(
+        y,
+        max(channels // reduction, 1),
+        1,
+        "relu",
+        name=f"{name}_squeeze",
+        start=keras.initializers.RandomUniform(0.0, 2.0 / channels),
+    )
     y = _conv(y, channels, 1, "sigmoid", name=f"{name}_excite")
     return layers.Multiply(dtype=dtype, name=f"{name}_weigh")([x, y])
 
 
 def _conv(
-    x: keras.KerasTensor, width: int, kernel: int, activation: str, *, name: str
+    x: keras.KerasTensor,
+    width: int,
+    kernel: int,
+    activation: str,
+    *,
+    name: str,
+    start: Any = "glorot_uniform",
 ) -> keras.KerasTensor:
     return layers.Conv2D(
         width,
         kernel,
         padding="same",
         activation=activation,
+        kernel_initializer=start,
         data_format="channels_last",
         dtype="float32",
         name=name,
@@ -180,7 +207,7 @@ def _conv(
 
 
 def _waves(
-    positions: keras.KerasTensor, spectrum: Spectrum
+    positions: keras.KerasTensor, spectrum: Spectrum, reference: float
 ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Return cosines and sines of all frequencies along an axis, (n, n)."""
     count = ops.max(positions) + 1.0
@@ -193,6 +220,6 @@ def _waves(
     angle = turns * (2.0 * np.pi) / count
     cosine, sine = ops.cos(angle), ops.sin(angle)
     if spectrum == "normalised":
-        scale = ops.rsqrt(count)
+        scale = ops.sqrt(reference / count)
         return cosine * scale, sine * scale
     return cosine, sine

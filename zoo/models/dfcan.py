@@ -57,10 +57,10 @@ def dfcan(
     gamma
         Exponent of the amplitudes.
     spectrum
-        ``normalised`` divides amplitudes by the square root of the number of pixels,
-        so that the weights of the channels do not depend on the size of the field.
-        ``published`` does not, and puts zero frequency where the authors' program
-        does; for converted weights.
+        ``published`` amplitudes grow with the field, and the weights of the channels
+        with them.  ``normalised`` divides by the square root of the number of pixels
+        and multiplies by `spectrum_px`: the published network where the field is
+        `spectrum_px` wide and high, and everywhere what it does there.
     resize
         Convention of the resizing of spectra; the authors' program is ``legacy``.
     spectrum_px
@@ -93,7 +93,13 @@ def dfcan(
     if gamma <= 0:
         raise ValueError(f"gamma must be positive, not {gamma}")
     image: Any = keras.Input((tile, tile, channels), name="image", dtype="float32")
-    basis = fourier_basis(image, size=spectrum_px, spectrum=spectrum, resize=resize)
+    basis = fourier_basis(
+        image,
+        size=spectrum_px,
+        reference_px=spectrum_px,
+        spectrum=spectrum,
+        resize=resize,
+    )
     x = gelu(_conv(image, width, name="head_conv", dtype=dtype))
     for group in range(1, groups + 1):
         first = x
@@ -152,7 +158,7 @@ DFCAN = Network(
     grid=Grid(axes="byxc", scale=2, tile=128, channels=1),
     parameters=1_930_753,
     note=(
-        "As published, but amplitudes are divided by the square root of the number of "
-        "pixels, so that the attention does not depend on the size of the field."
+        "The published network at its training tile; at other sizes, amplitudes are "
+        "scaled so that the attention does not depend on the size of the field."
     ),
 )

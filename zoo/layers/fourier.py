@@ -17,8 +17,8 @@ from zoo.layers.resize import Convention, axis_positions, bilinear_matrix, resiz
 ops: Any = keras.ops
 
 Spectrum = Literal["normalised", "published"]
-"""``published`` leaves the sum over all pixels as it is, which grows with the field, and
-puts zero frequency at (n + 1) // 2, as the programs of Qiao et al. 2021 do.
+"""``published`` leaves the sum over all pixels as it is, which grows with the field,
+and puts zero frequency at (n + 1) // 2, as the programs of Qiao et al. 2021 do.
 ``normalised`` divides by the square root of the number of pixels, so that noise and
 texture have the same amplitude in a field of any size, and puts it at n // 2."""
 
@@ -84,12 +84,9 @@ def fourier_basis(
     if size is not None and tuple(x.shape[1:3]) != (size, size):
         rows = bilinear_matrix(along_y, size, convention=resize)
         columns = bilinear_matrix(along_x, size, convention=resize)
-    waves = (
-        wave
-        for positions in (along_y, along_x)
-        for wave in _waves(positions, spectrum, float(reference_px))
-    )
-    return Basis(*waves, rows, columns)
+    cos_y, sin_y = _waves(along_y, spectrum, float(reference_px))
+    cos_x, sin_x = _waves(along_x, spectrum, float(reference_px))
+    return Basis(cos_y, sin_y, cos_x, sin_x, rows, columns)
 
 
 def amplitude_spectrum(

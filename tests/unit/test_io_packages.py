@@ -792,3 +792,14 @@ def test_listing_packages_is_light():
         check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert run.stdout.strip() == "set()"
+
+
+def test_a_package_knows_its_place_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    description = {"type": "model", "format_version": "0.5.10", "name": "some model"}
+    text = yaml.safe_dump(description | {"inputs": [], "outputs": [], "weights": {}})
+    (tmp_path / "here" / "rdf.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    package = Package(Path("here"))
+    assert package.folder.is_absolute()
+    assert package.folder == tmp_path / "here"

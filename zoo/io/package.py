@@ -45,7 +45,8 @@ class Package:
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
         description = description_file(folder)
-        self.folder = description.parent
+        # other processes read it, wherever they were started
+        self.folder = description.parent.absolute()
         self.rdf: dict[str, Any] = read_description(description)
         config: Any = self.rdf.get("config") or {}
         self.zoo: dict[str, Any] = config.get("superres_zoo") or {}

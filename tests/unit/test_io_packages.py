@@ -797,7 +797,9 @@ def test_listing_packages_is_light():
 def test_a_package_knows_its_place_from_anywhere(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     description = {"type": "model", "format_version": "0.5.10", "name": "some model"}
-    text = yaml.safe_dump(description | {"inputs": [], "outputs": [], "weights": {}})
+    text = yaml.safe_dump(
+        description | {"inputs": [1], "outputs": [1], "weights": {"onnx": 1}}
+    )
     (tmp_path / "here" / "rdf.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     package = Package(Path("here"))

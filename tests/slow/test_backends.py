@@ -146,10 +146,6 @@ def test_outputs_losses_and_steps_agree(recipe, jax_python, tmp_path):
         ].path
 
 
-@pytest.mark.xfail(
-    reason="on JAX, Keras' enqueuer hands the first batch after compile() out last"
-)
 def test_simulating_in_processes_changes_nothing(jax_python, tmp_path):
-    # two workers are processes, forked from a program that runs JAX
     recipe = "deep_storm_fast_microtubules"
     call(jax_python, WORKERS, str(tmp_path), recipe, backend="jax")

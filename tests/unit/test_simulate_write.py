@@ -11,7 +11,7 @@ from zoo.core.recipe import Recording, Source
 from zoo.io.stacks import open_stack
 from zoo.io.tables import read_localizations
 from zoo.simulate.frames import DensityFrames
-from zoo.simulate.write import write_simulation
+from zoo.simulate.write import SHOWN_EPOCH, write_simulation
 
 SMALL = DensityFrames(field_px=16, empty_share=0)
 
@@ -36,7 +36,7 @@ def test_emitters_become_a_movie_and_a_table(tmp_path):
     written = write_simulation(SMALL, folder, count=3, seed=7)
     assert written == [folder / "input.tif", folder / "truth.csv"]
     assert contents(folder) == ["input.tif", "truth.csv"]
-    expected = SMALL.record(generator(7), frames=3)
+    expected = SMALL.record(generator(7, SHOWN_EPOCH, 0), frames=3)
     with open_stack(folder / "input.tif") as stack:
         assert stack.pixel_size_nm == pytest.approx(100.0)
         assert stack.dtype == np.uint16

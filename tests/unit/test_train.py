@@ -14,7 +14,13 @@ from zoo.core.errors import BadInput
 from zoo.core.network import Grid, Network, Paper
 from zoo.core.random import generator
 from zoo.core.recipe import Budget, Loss, Recipe, Recording, Source, Stage
-from zoo.train.batches import VALIDATION_EPOCH, Batches, validation_pairs
+from zoo.simulate.frames import DensityFrames
+from zoo.train.batches import (
+    VALIDATION_EPOCH,
+    Batches,
+    simulators,
+    validation_pairs,
+)
 from zoo.train.fit import (
     CHECKPOINT,
     FIELDS,
@@ -191,8 +197,8 @@ def test_a_batch_depends_on_seed_epoch_and_number_only():
     second = [backwards[i][0] for i in (2, 1, 0)][::-1]
     for one, two in zip(first, second, strict=True):
         assert np.array_equal(one, two)
-    # neither on how many batches there are, nor on the workers
-    assert np.array_equal(batches(steps=9, workers=3)[1][0], first[1])
+    # neither on how many batches there are
+    assert np.array_equal(batches(steps=9)[1][0], first[1])
     others = [*first[1:], batches(seed=2)[0][0], batches(epoch=1)[0][0]]
     assert not any(np.array_equal(first[0], other) for other in others)
 
@@ -203,6 +209,22 @@ def test_a_batch_is_drawn_from_its_own_generator():
     frames, targets = batches(epoch=4)[2]
     assert np.array_equal(frames, [pair[0] for pair in expected])
     assert np.array_equal(targets, [pair[1] for pair in expected])
+
+
+def test_processes_simulate_what_one_does():
+    source = DensityFrames(crop_px=8)
+    alone = Batches(source, seed=1, epoch=0, steps=5, batch_size=2)
+    with simulators(2) as pool:
+        assert pool is not None
+        ahead = Batches(
+            source, seed=1, epoch=0, steps=5, batch_size=2, pool=pool, ahead=3
+        )
+        # Keras may ask for the first batch twice
+        for index in (0, 0, 1, 2, 3, 4):
+            for one, two in zip(alone[index], ahead[index], strict=True):
+                assert np.array_equal(one, two)
+    with simulators(1) as pool:
+        assert pool is None
 
 
 def test_held_out_pairs_are_never_trained_on():

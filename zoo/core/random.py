@@ -6,8 +6,9 @@ import numpy as np
 def generator(*keys: int) -> np.random.Generator:
     """Return the generator that belongs to a tuple of non-negative integers.
 
-    Equal keys give equal streams, different keys independent ones, on every
-    machine: batch ``i`` of epoch ``e`` uses ``generator(seed, e, i)``.
+    Equal keys give equal streams, different keys of one length independent ones, on
+    every machine: batch ``i`` of epoch ``e`` uses ``generator(seed, e, i)``.  Keys are
+    padded with zeros, so ``(1,)`` and ``(1, 0)`` are the same.
 
     Raises
     ------

@@ -13,6 +13,9 @@ from zoo.core.recipe import Source
 from zoo.io.tables import write_localizations
 from zoo.io.write import write_imagej_tiff
 
+SHOWN_EPOCH = 2**31 + 1
+"""Stands where training has its epoch: what is shown is no training batch."""
+
 
 def write_simulation(
     source: Source,
@@ -61,7 +64,7 @@ def write_simulation(
             f"{existing[0]} exists and is not overwritten; choose another folder or "
             "give --overwrite"
         )
-    recording = source.record(generator(seed), frames=count)
+    recording = source.record(generator(seed, SHOWN_EPOCH, 0), frames=count)
     if progress is not None:
         progress(count, count)
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,11 @@
 """Batches that depend on the seed, the epoch and their number only."""
 
+import signal
+from collections.abc import Generator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+
 import keras
 import numpy as np
 
@@ -22,8 +28,15 @@ class Batches(keras.utils.PyDataset):
         What the draws depend on.
     steps, batch_size
         Batches in the epoch and samples in each.
-    workers
-        Simulators that run ahead; processes where more than one is asked for.
+    pool
+        Processes that simulate ahead; without, batches are made when asked for.
+    ahead
+        Batches that the pool makes before they are asked for.
+
+    Notes
+    -----
+    The workers that Keras offers are not used: on JAX they hand out the first batch
+    after `compile` last, and they fork a program that has threads.
     """
 
     def __init__(
@@ -34,24 +47,60 @@ class Batches(keras.utils.PyDataset):
         epoch: int,
         steps: int,
         batch_size: int,
-        workers: int = 1,
+        pool: Executor | None = None,
+        ahead: int = 24,
     ) -> None:
-        super().__init__(
-            workers=workers, use_multiprocessing=workers > 1, max_queue_size=8
-        )
+        super().__init__()
         self.source = source
         self.seed = seed
         self.epoch = epoch
         self.steps = steps
         self.batch_size = batch_size
+        self.pool = pool
+        self.ahead = ahead
+        self._coming: dict[int, Future[tuple[np.ndarray, np.ndarray]]] = {}
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rng = generator(self.seed, self.epoch, index)
-        pairs = [self.source.sample(rng) for _ in range(self.batch_size)]
-        return np.stack([pair[0] for pair in pairs]), np.stack([p[1] for p in pairs])
+        if self.pool is None:
+            return draw(self.source, (self.seed, self.epoch, index), self.batch_size)
+        for number in range(index, min(index + self.ahead, self.steps)):
+            if number not in self._coming:
+                self._coming[number] = self.pool.submit(
+                    draw, self.source, (self.seed, self.epoch, number), self.batch_size
+                )
+        return self._coming.pop(index).result()
+
+
+def draw(
+    source: Source, keys: tuple[int, ...], count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `count` pairs drawn from the generator of `keys`, (n, y, x, c) each."""
+    rng = generator(*keys)
+    pairs = [source.sample(rng) for _ in range(count)]
+    return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+
+
+@contextmanager
+def simulators(workers: int) -> Generator[Executor | None]:
+    """Yield a pool of fresh processes, or None where one worker is enough."""
+    if workers < 2:
+        yield None
+        return
+    # not forked: TensorFlow and JAX have threads, whose locks a fork would copy
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_leave_interrupts
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 VALIDATION_EPOCH = 2**31

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from zoo.core.recipe import Budget, Recipe, Stage
-from zoo.train.batches import Batches, validation_pairs
+from zoo.train.batches import Batches, simulators, validation_pairs
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called after each epoch with epochs done, epochs in all and the figures so far."""
@@ -54,7 +54,7 @@ def fit(
     folder: Path,
     *,
     progress: Progress | None = None,
-) -> None:
+) -> list[dict[str, float]]:
     """Train `model` to the end of the budget, from the folder's last checkpoint on.
 
     Each epoch draws batches that depend on ``(seed, epoch, batch)`` alone and ends
@@ -74,6 +74,11 @@ def fit(
     progress
         Called after every epoch.
 
+    Returns
+    -------
+    history
+        The figures of every epoch, those before a resumption included.
+
     Raises
     ------
     FloatingPointError
@@ -88,53 +93,58 @@ def fit(
         held_out = validation_pairs(
             recipe.source, seed=recipe.seed, count=budget.validation_samples
         )
-    compiled_for: Stage | None = None
-    for epoch in epochs[done:]:
-        staged = recipe.override(**epoch.stage.changes)
-        if epoch.stage is not compiled_for:
-            loss = staged.loss
-            model.compile(
-                optimizer=optimizer,
-                loss=lambda target, prediction, loss=loss: loss(target, prediction),
-                jit_compile=keras.config.backend() == "jax",  # pyright: ignore[reportArgumentType]
+    with simulators(budget.workers) as pool:
+        compiled_for: Stage | None = None
+        for epoch in epochs[done:]:
+            staged = recipe.override(**epoch.stage.changes)
+            if epoch.stage is not compiled_for:
+                loss = staged.loss
+                model.compile(
+                    optimizer=optimizer,
+                    loss=lambda target, prediction, loss=loss: loss(target, prediction),
+                    jit_compile=keras.config.backend() == "jax",  # pyright: ignore[reportArgumentType]
+                )
+                compiled_for = epoch.stage
+            started = time.perf_counter()
+            result = model.fit(
+                Batches(
+                    staged.source,
+                    seed=recipe.seed,
+                    epoch=epoch.number,
+                    steps=epoch.stage.steps,
+                    batch_size=epoch.stage.batch_size,
+                    pool=pool,
+                ),
+                epochs=1,
+                verbose=0,  # pyright: ignore[reportArgumentType]
+                shuffle=False,
             )
-            compiled_for = epoch.stage
-        started = time.perf_counter()
-        result = model.fit(
-            Batches(
-                staged.source,
-                seed=recipe.seed,
-                epoch=epoch.number,
-                steps=epoch.stage.steps,
-                batch_size=epoch.stage.batch_size,
-                workers=budget.workers,
-            ),
-            epochs=1,
-            verbose=0,  # pyright: ignore[reportArgumentType]
-            shuffle=False,
-        )
-        figures = {
-            "epoch": float(epoch.number + 1),
-            "samples": float(
-                sum(e.stage.steps * e.stage.batch_size for e in epochs[: epoch.number])
-                + epoch.stage.steps * epoch.stage.batch_size
-            ),
-            "loss": float(result.history["loss"][-1]),
-            "val_loss": _held_out_loss(model, recipe, held_out),
-            "learning_rate": float(
-                keras.ops.convert_to_numpy(optimizer.learning_rate)  # type: ignore[arg-type]
-            ),
-            "seconds": time.perf_counter() - started,
-        }
-        if not np.isfinite(figures["loss"]):
-            raise FloatingPointError(
-                f"the loss of epoch {epoch.number + 1} is not finite; resume from the "
-                "last checkpoint with a lower learning rate"
-            )
-        history.append(figures)
-        save(folder, model, optimizer, history)
-        if progress is not None:
-            progress(epoch.number + 1, len(epochs), figures)
+            figures = {
+                "epoch": float(epoch.number + 1),
+                "samples": float(
+                    sum(
+                        e.stage.steps * e.stage.batch_size
+                        for e in epochs[: epoch.number]
+                    )
+                    + epoch.stage.steps * epoch.stage.batch_size
+                ),
+                "loss": float(result.history["loss"][-1]),
+                "val_loss": _held_out_loss(model, recipe, held_out),
+                "learning_rate": float(
+                    keras.ops.convert_to_numpy(optimizer.learning_rate)  # type: ignore[arg-type]
+                ),
+                "seconds": time.perf_counter() - started,
+            }
+            if not np.isfinite(figures["loss"]):
+                raise FloatingPointError(
+                    f"the loss of epoch {epoch.number + 1} is not finite; resume from "
+                    "the last checkpoint with a lower learning rate"
+                )
+            history.append(figures)
+            save(folder, model, optimizer, history)
+            if progress is not None:
+                progress(epoch.number + 1, len(epochs), figures)
+    return history
 
 
 def _held_out_loss(

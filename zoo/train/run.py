@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -90,12 +89,11 @@ def train(
                 "finished": False,
             },
         )
-    started = time.perf_counter()
     # the initial weights follow from the seed, as every batch does
     keras.utils.set_random_seed(recipe.seed)
     precision = "mixed_bfloat16" if chosen.mixed_precision else "float32"
     model = recipe.network.build(**recipe.options, dtype=precision)
-    fit(model, recipe, chosen, run_folder, progress=progress)
+    history = fit(model, recipe, chosen, run_folder, progress=progress)
     final = recipe.network.build(**recipe.options)
     final.set_weights(model.get_weights())
     temporary = run_folder / f"part-{WEIGHTS}"
@@ -106,7 +104,7 @@ def train(
         "finished": True,
         "samples": chosen.samples,
         "steps": chosen.steps,
-        "seconds": round(run.get("seconds", 0.0) + time.perf_counter() - started, 1),
+        "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
         "backend": keras.config.backend(),
         "keras": version("keras"),
         "cores": os.cpu_count(),

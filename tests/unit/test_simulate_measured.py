@@ -12,7 +12,7 @@ from zoo.io.tables import write_localizations
 from zoo.io.write import write_imagej_tiff
 from zoo.simulate.frames import DensityFrames
 from zoo.simulate.measured import MeasuredFrames
-from zoo.simulate.write import write_simulation
+from zoo.simulate.write import SHOWN_EPOCH, write_simulation
 
 PIXEL_NM = 110.0
 
@@ -132,8 +132,8 @@ def test_what_a_simulation_writes_can_be_learnt_from(tmp_path):
     )
     write_simulation(simulated, tmp_path, count=3, seed=5)
     source = simulated.measured(tmp_path)
-    recording = simulated.record(generator(5), frames=3)
-    back = source.record(generator(0), frames=3)
+    recording = simulated.record(generator(5, SHOWN_EPOCH, 0), frames=3)
+    back = source.record(generator(0, SHOWN_EPOCH, 0), frames=3)
     assert np.array_equal(back.counts, recording.counts)
     assert isinstance(recording.truth, Localizations)
     assert isinstance(back.truth, Localizations)

@@ -273,11 +273,8 @@ def package(
         Path, typer.Option("-o", "--output", help="Folder for package and zip.")
     ] = Path("dist"),
     formats: Annotated[
-        str | None,
-        typer.Option(
-            help="Weights to write, comma between: keras, onnx, saved_model (zip)."
-        ),
-    ] = None,
+        str, typer.Option(help="Weights to write, comma between.")
+    ] = "keras,onnx,saved_model",
     specs: Annotated[
         bool, typer.Option("--specs", help="Write to specs/ of the checkout, no zip.")
     ] = False,
@@ -308,9 +305,9 @@ def package(
             )
     else:
         target = None if specs else output
-        usual = "keras,onnx" if specs else "keras,onnx,saved_model"
-        wanted = (formats or usual).split(",")
-        _say(quiet, build.build_package(str(source), target, formats=wanted))
+        _say(
+            quiet, build.build_package(str(source), target, formats=formats.split(","))
+        )
         if index and not specs:
             document.index_packages(output)
 

@@ -181,7 +181,7 @@ def movie(rng: np.random.Generator, *, frames: int = FRAMES) -> Movie:
     from zoo.physics.camera import Scmos
     from zoo.physics.emitters import blink
     from zoo.physics.structures import microtubules
-    from zoo.simulate.pairs import render
+    from zoo.simulate.pairs import render, within
 
     margin_nm = MARGIN_PX * PIXEL_SIZE_NM
     edge_nm = FIELD_PX * PIXEL_SIZE_NM
@@ -219,10 +219,7 @@ def movie(rng: np.random.Generator, *, frames: int = FRAMES) -> Movie:
         ]
     )
     counts = Scmos().expose(expected, rng)
-    inside = (np.minimum(emitters.x_nm, emitters.y_nm) >= 0) & (
-        np.maximum(emitters.x_nm, emitters.y_nm) < edge_nm
-    )
-    return Movie(counts, emitters.select(inside))
+    return Movie(counts, emitters.select(within(emitters, edge_nm, edge_nm)))
 
 
 def draw(path: Path, recording: Movie, found: Localizations) -> None:

@@ -1,6 +1,5 @@
 """Packages built from trained networks: written aside, verified, put in place."""
 
-import math
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 from zoo.core.errors import BadPackage
 from zoo.core.processing import apply
 from zoo.core.recipe import Recipe
+from zoo.evaluate.report import plain
 from zoo.io.packages import Package, find_package, specs_folder
 from zoo.package import export
 from zoo.package.archive import replace_folder, zip_folder
@@ -240,17 +240,8 @@ def _write_metrics(made: Source, current: Source, *, score: bool) -> None:
     # the predictor reads a complete package, the scores still missing in its card
     (folder / "README.md").write_text(readme_text(current), encoding="utf-8")
     (folder / "rdf.yaml").write_text(to_yaml(describe(current)), encoding="utf-8")
-    metrics = _finite(score_package(folder, current.recipe))
+    metrics = plain(score_package(folder, current.recipe))
     (folder / METRICS).write_text(to_json(metrics), encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """Replace numbers that JSON does not have, such as the error of no matches."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _keep_prose(made: Source, target: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic import SerializeAsAny
 from zoo.core.config import Config
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
-from zoo.core.network import Network
+from zoo.core.network import Grid, Network
 
 BudgetName = Literal["smoke", "cpu", "gpu"]
 
@@ -129,6 +129,9 @@ class Recipe(Config):
     """The architecture."""
     options: dict[str, Any] = {}
     """Arguments of the builder that differ from the paper's."""
+    training_options: dict[str, Any] = {}
+    """Further arguments that hold while training only, such as a tile of any size; the
+    weights must fit the network built without them."""
     source: SerializeAsAny[Source]
     """Where training pairs come from."""
     benchmark: SerializeAsAny[Config]
@@ -145,3 +148,10 @@ class Recipe(Config):
     """Search words for the bioimage.io collection."""
     prediction: dict[str, Any] = {}
     """What the predictor must know beside the tensors; stored in the package."""
+
+    @property
+    def grid(self) -> Grid:
+        """What the network promises about its tensors, as built with `options`."""
+        fields = ("scale", "channels", "tile")
+        stated = {name: self.options[name] for name in fields if name in self.options}
+        return self.network.grid.override(**stated)

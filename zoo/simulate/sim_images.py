@@ -61,7 +61,9 @@ class SimPairs(Source):
 
     Every pair has a sample, a microscope, a signal level and a camera of its own.  The
     input is the counts scaled jointly to [0, 1]; the target is the sample in focus with
-    the apodisation ``max(0, 1 - |f| / (cut-off + stripes))``, scaled to [0, 1].
+    the apodisation ``max(0, 1 - |f| / (cut-off + stripes))``, scaled to [0, 1].  Both
+    are then dimmed alike, because a network sees parts of fields that were scaled as a
+    whole.
 
     The signal level is the mean number of photons in the pixel that a photon from the
     sample falls into, per exposure: background and haze come on top.
@@ -109,17 +111,27 @@ class SimPairs(Source):
     """Light from out of focus, uniform, in units of the light in focus."""
     haze_defocus_nm: Range = (400.0, 1500.0)
     """Distance of that light's origin from the focal plane, uniform, nm."""
+    brightness: Range = (0.2, 1.0)
+    """Brightest pixel of a training picture, log-uniform, in units of the brightest of
+    the larger field that it stands for; what is dim in it stays dim in the target."""
+    pedestal: Range = (0.0, 0.1)
+    """Darkest pixel of a training picture, uniform, in units of the range that its
+    brightness leaves."""
     camera: CameraPrior = CameraPrior(emccd_share=0.0, hot_fraction=(0.0, 0.001))
     """Cameras that take the pictures."""
 
-    @field_validator("na", "wavelength_nm", "photons", "stripes", "modulation")
+    @field_validator(
+        "na", "wavelength_nm", "photons", "stripes", "modulation", "brightness"
+    )
     @classmethod
     def _rising(cls, bounds: Range) -> Range:
         if not 0 < bounds[0] <= bounds[1]:
             raise ValueError("must be a pair of positive bounds, lower one first")
         return bounds
 
-    @field_validator("blur", "background", "haze", "haze_defocus_nm", "tirf_depth_nm")
+    @field_validator(
+        "blur", "background", "haze", "haze_defocus_nm", "tirf_depth_nm", "pedestal"
+    )
     @classmethod
     def _not_negative(cls, bounds: Range) -> Range:
         if not 0 <= bounds[0] <= bounds[1]:
@@ -132,6 +144,9 @@ class SimPairs(Source):
             raise ValueError("structures must name at least one sample")
         if self.modulation[1] > 1:
             raise ValueError(f"modulation must not exceed 1, not {self.modulation[1]}")
+        for name in ("brightness", "pedestal"):
+            if (highest := getattr(self, name)[1]) > 1:
+                raise ValueError(f"{name} must not exceed 1, not {highest}")
         cutoff = 2000 * self.na[1] / self.wavelength_nm[0]
         support = cutoff * (1 + self.stripes[1])
         finest = SCALE * 500 / self.pixel_size_nm
@@ -151,7 +166,9 @@ class SimPairs(Source):
         """Return a picture (y, x, 1 or 9) and its ideal image (2y, 2x, 1), float32."""
         scene = self.scene(rng, self._structure(rng))
         counts = expose(scene, rng, self.camera.draw(rng), self._photons(rng))
-        return scaled_counts(counts), scaled_target(scene)
+        gain = np.float32(np.exp(rng.uniform(*np.log(self.brightness))))
+        dark = np.float32(rng.uniform(*self.pedestal)) * (1 - gain)
+        return gain * scaled_counts(counts) + dark, gain * scaled_target(scene)
 
     def record(self, rng: np.random.Generator, *, frames: int) -> Recording:
         """Take pictures on one camera, each of a sample of its own.

@@ -92,7 +92,9 @@ def train(
     # the initial weights follow from the seed, as every batch does
     keras.utils.set_random_seed(recipe.seed)
     precision = "mixed_bfloat16" if chosen.mixed_precision else "float32"
-    model = recipe.network.build(**recipe.options, dtype=precision)
+    model = recipe.network.build(
+        **recipe.options | recipe.training_options, dtype=precision
+    )
     history = fit(model, recipe, chosen, run_folder, progress=progress)
     final = recipe.network.build(**recipe.options)
     final.set_weights(model.get_weights())

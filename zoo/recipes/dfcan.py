@@ -1,0 +1,111 @@
+"""DFCAN on simulated structured-illumination pairs: widefield images and raw frames."""
+
+from zoo.core.recipe import Budget, Recipe, Stage
+from zoo.losses import MsePlusSsim
+from zoo.models.dfcan import DFCAN
+from zoo.simulate.image_benchmark import ImageBenchmark
+from zoo.simulate.sim_images import RAW_FRAMES, SimPairs
+
+PATCH_PX = 64
+"""Edge of the patches of most of the training; the end sees whole tiles, px."""
+
+UNSEEN = "er"
+"""Structure that the first half of the training leaves out, to test on."""
+
+FIRST = tuple(name for name in SimPairs().structures if name != UNSEEN)
+"""What the first half of the training sees."""
+
+
+def plan(
+    epochs: tuple[int, int, int], *, steps: int, batch: int, patch_px: int = PATCH_PX
+) -> tuple[Stage, ...]:
+    """Return stages on patches without `UNSEEN`, on patches of all, on whole tiles.
+
+    Parameters
+    ----------
+    epochs
+        Epochs of the three; a stage of none is left out.
+    steps
+        Batches per epoch on patches; tiles get half as many.
+    batch
+        Patches per batch; tiles are a quarter as many, as they are four times as
+        large.
+    patch_px
+        Edge of the patches, camera px.
+    """
+    small = {"source__crop_px": patch_px}
+    stages = (
+        Stage(
+            epochs=epochs[0],
+            steps=steps,
+            batch_size=batch,
+            changes=small | {"source__structures": FIRST},
+        ),
+        Stage(epochs=epochs[1], steps=steps, batch_size=batch, changes=small),
+        Stage(epochs=epochs[2], steps=steps // 2, batch_size=max(batch // 4, 1)),
+    )
+    return tuple(stage for stage in stages if stage.epochs)
+
+
+BUDGETS = {
+    "smoke": Budget(
+        stages=plan((1, 1, 0), steps=12, batch=2, patch_px=32),
+        learning_rate=1e-3,
+        warmup_steps=4,
+        validation_samples=2,
+    ),
+    "cpu": Budget(
+        stages=plan((9, 9, 4), steps=100, batch=4),
+        learning_rate=5e-4,
+        mixed_precision=True,
+        validation_samples=16,
+    ),
+    "gpu": Budget(
+        stages=plan((12, 20, 4), steps=200, batch=16),
+        learning_rate=5e-4,
+        workers=12,
+        validation_samples=64,
+    ),
+}
+
+DFCAN_SIM = Recipe(
+    name="dfcan_sim",
+    title="DFCAN - nine raw SIM frames to one image",
+    summary=(
+        "Turns nine raw frames of two-dimensional structured illumination into one "
+        "image on a grid twice as fine, without knowledge of the stripes."
+    ),
+    network=DFCAN,
+    options={"channels": RAW_FRAMES, "spectrum_px": PATCH_PX},
+    training_options={"tile": None},
+    source=SimPairs(modality="sim", crop_px=128),
+    benchmark=ImageBenchmark(),
+    loss=MsePlusSsim(),
+    budgets=BUDGETS,
+    seed=2021,
+    tags=(
+        "structured-illumination-microscopy",
+        "sim",
+        "widefield",
+        "fluorescence-light-microscopy",
+        "microtubules",
+        "actin",
+        "clathrin",
+        "endoplasmic-reticulum",
+        "mitochondria",
+        "2d",
+    ),
+)
+
+DFCAN_WIDEFIELD = DFCAN_SIM.override(
+    name="dfcan_widefield",
+    title="DFCAN - one widefield image to SIM resolution",
+    summary=(
+        "Turns one widefield or TIRF image into an image on a grid twice as fine, with "
+        "the detail that structured illumination would have shown: an estimate that "
+        "follows from what cell structures look like."
+    ),
+    options={"spectrum_px": PATCH_PX},
+    source__modality="widefield",
+    benchmark__conditions__modality="widefield",
+)

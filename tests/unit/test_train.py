@@ -26,6 +26,7 @@ from zoo.train.fit import (
     FIELDS,
     HISTORY,
     fit,
+    load_stage,
     optimizer_for,
     plan,
     restore,
@@ -37,8 +38,10 @@ from zoo.train.run import RECIPE, RUN, WEIGHTS, read_run, train
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
 
 
-def tiny(*, width: int = 3, dtype: str = "float32") -> keras.Model:
-    frame = keras.Input((None, None, 1), name="frame", dtype="float32")
+def tiny(
+    *, width: int = 3, dtype: str = "float32", tile: int | None = None
+) -> keras.Model:
+    frame = keras.Input((tile, tile, 1), name="frame", dtype="float32")
     x = layers.Conv2D(width, 3, padding="same", dtype=dtype, name="first")(frame)
     x = layers.BatchNormalization(dtype=dtype, name="norm")(x)
     x = layers.ReLU(dtype=dtype, name="relu")(x)
@@ -148,7 +151,31 @@ def test_a_plan_lists_every_epoch_with_its_stage():
     epochs = plan(RECIPE_OF_TESTS.budgets["smoke"])
     assert [epoch.number for epoch in epochs] == [0, 1, 2, 3]
     assert [epoch.stage for epoch in epochs] == [STAGES[0]] * 2 + [STAGES[1]] * 2
+    assert [epoch.ends_stage for epoch in epochs] == [None, 1, None, 2]
     assert plan(Budget(stages=())) == []
+
+
+def test_weights_at_the_end_of_a_stage_are_kept(finished):
+    loaded = []
+    for number in (1, 2):
+        model = tiny()
+        load_stage(finished, number, model)
+        loaded.append(model.get_weights())
+    for stage, final in zip(loaded[1], weights(finished / WEIGHTS), strict=True):
+        assert np.array_equal(stage, final)
+    assert not np.array_equal(loaded[0][0], loaded[1][0])
+    with pytest.raises(BadInput, match=r"stage-3\.npz"):
+        load_stage(finished, 3, tiny())
+
+
+def test_options_of_training_do_not_reach_the_result(tmp_path):
+    recipe = RECIPE_OF_TESTS.override(
+        options={"tile": 16}, training_options={"tile": None}
+    )
+    # the pictures of both stages are not 16 px large
+    path = train(recipe, budget="smoke", run_folder=tmp_path / "run")
+    model = keras.saving.load_model(path, compile=False)
+    assert model.input_shape == (None, 16, 16, 1)
 
 
 def rate(optimizer: keras.optimizers.Optimizer, step: int) -> float:
@@ -240,7 +267,9 @@ def test_held_out_pairs_are_never_trained_on():
 
 
 def test_a_run_folder_holds_what_made_it(finished):
-    assert files(finished) == sorted([CHECKPOINT, HISTORY, RECIPE, RUN, WEIGHTS])
+    assert files(finished) == sorted(
+        [CHECKPOINT, HISTORY, RECIPE, RUN, WEIGHTS, "stage-1.npz", "stage-2.npz"]
+    )
     declared = json.loads((finished / RECIPE).read_text(encoding="utf-8"))
     assert declared == json.loads(RECIPE_OF_TESTS.model_dump_json())
     assert declared["source"] == {"edge_px": 8, "poison": False}
@@ -295,7 +324,8 @@ def test_an_interrupted_run_ends_like_one_that_was_not(finished, tmp_path, epoch
             run_folder=tmp_path,
             progress=stop_after(epoch),
         )
-    assert files(tmp_path) == sorted([CHECKPOINT, HISTORY, RECIPE, RUN])
+    stages = ["stage-1.npz"] if epoch == 2 else []
+    assert files(tmp_path) == sorted([CHECKPOINT, HISTORY, RECIPE, RUN, *stages])
     assert read_run(tmp_path)["finished"] is False
     assert len(rows(tmp_path)) == epoch
     # what happens elsewhere in between does not matter

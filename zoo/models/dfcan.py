@@ -19,6 +19,12 @@ from zoo.layers.fourier import (
 from zoo.layers.resize import Convention
 
 
+EMPTY = -2.5
+"""Output before the sigmoid at the start of training: 0.08, about the mean of a picture
+of cell structures.  From 0.5, where a bias of zero starts, the first steps push all
+pixels down together until the sigmoid is flat, and the output stays black."""
+
+
 def dfcan(
     *,
     scale: int = 2,
@@ -114,6 +120,8 @@ def dfcan(
         3,
         padding="same",
         activation="sigmoid",
+        kernel_initializer=keras.initializers.RandomUniform(-1e-3, 1e-3),
+        bias_initializer=keras.initializers.Constant(EMPTY),
         data_format="channels_last",
         dtype="float32",
         name="output_conv",

@@ -56,13 +56,13 @@ BUDGETS = {
     ),
     "cpu": Budget(
         stages=plan((9, 9, 4), steps=100, batch=4),
-        learning_rate=5e-4,
+        learning_rate=8e-4,
         mixed_precision=True,
         validation_samples=16,
     ),
     "gpu": Budget(
         stages=plan((12, 20, 4), steps=200, batch=16),
-        learning_rate=5e-4,
+        learning_rate=8e-4,
         workers=12,
         validation_samples=64,
     ),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from zoo.core.errors import BadInput
 from zoo.core.recipe import Budget, Recipe, Stage
 from zoo.train.batches import Batches, simulators, validation_pairs
 
@@ -17,6 +19,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 """Called after each epoch with epochs done, epochs in all and the figures so far."""
 
 CHECKPOINT = "checkpoint.npz"
+STAGE = "stage-{}.npz"
 HISTORY = "history.csv"
 FIELDS = ("epoch", "samples", "loss", "val_loss", "learning_rate", "seconds")
 
@@ -26,12 +29,17 @@ class Epoch(NamedTuple):
 
     number: int
     stage: Stage
+    ends_stage: int | None = None
+    """Number of the stage that is over after this epoch, from 1."""
 
 
 def plan(budget: Budget) -> list[Epoch]:
     """List the epochs of a budget in order."""
-    stages = [stage for stage in budget.stages for _ in range(stage.epochs)]
-    return [Epoch(number, stage) for number, stage in enumerate(stages)]
+    epochs: list[Epoch] = []
+    for count, stage in enumerate(budget.stages, start=1):
+        for left in reversed(range(stage.epochs)):
+            epochs.append(Epoch(len(epochs), stage, None if left else count))
+    return epochs
 
 
 def optimizer_for(budget: Budget) -> keras.optimizers.Optimizer:
@@ -70,7 +78,8 @@ def fit(
     budget
         Stages and learning rate.
     folder
-        Run folder; receives ``checkpoint.npz`` and ``history.csv``.
+        Run folder; receives ``checkpoint.npz``, a copy of it at the end of every
+        stage, ``stage-1.npz`` and so on, and ``history.csv``.
     progress
         Called after every epoch.
 
@@ -142,6 +151,10 @@ def fit(
                 )
             history.append(figures)
             save(folder, model, optimizer, history)
+            if epoch.ends_stage:
+                shutil.copyfile(
+                    folder / CHECKPOINT, folder / STAGE.format(epoch.ends_stage)
+                )
             if progress is not None:
                 progress(epoch.number + 1, len(epochs), figures)
     return history
@@ -208,3 +221,30 @@ def restore(
             for number, variable in enumerate(variables):
                 variable.assign(arrays[f"{kind}_{number:04d}"])
     return len(history), history
+
+
+def load_stage(folder: Path, number: int, model: keras.Model) -> None:
+    """Give a network the weights that a run had at the end of a stage.
+
+    Parameters
+    ----------
+    folder
+        Run folder.
+    number
+        Stage, from 1.
+    model
+        Network of the run's recipe.
+
+    Raises
+    ------
+    BadInput
+        If the run has not come to the end of that stage.
+    """
+    path = folder / STAGE.format(number)
+    if not path.is_file():
+        raise BadInput(
+            f"{folder} holds no {path.name}; a run writes it at the end of a stage"
+        )
+    with np.load(path) as arrays:
+        for index, variable in enumerate(model.weights):
+            variable.assign(arrays[f"model_{index:04d}"])

@@ -11,6 +11,7 @@ from zoo.core.recipe import Recording, Source
 from zoo.io.stacks import open_stack
 from zoo.io.tables import read_localizations
 from zoo.simulate.frames import DensityFrames
+from zoo.simulate.sim_images import SimPairs
 from zoo.simulate.write import SHOWN_EPOCH, write_simulation
 
 SMALL = DensityFrames(field_px=16, empty_share=0)
@@ -56,6 +57,20 @@ def test_images_become_two_movies_of_one_field(tmp_path):
         assert (stack.height, stack.width) == (16, 24)
         assert stack.dtype == np.float32
         assert stack.pixel_size_nm == pytest.approx(45.0)
+
+
+def test_raw_frames_are_nine_pages_for_one_image_of_the_truth(tmp_path):
+    source = SimPairs(modality="sim", field_px=32)
+    write_simulation(source, tmp_path, count=2, seed=7)
+    expected = source.record(generator(7, SHOWN_EPOCH, 0), frames=2)
+    with open_stack(tmp_path / "input.tif") as stack:
+        assert (stack.frames, stack.height, stack.width) == (18, 32, 32)
+        assert stack.dtype == np.uint16
+        assert stack.pixel_size_nm == pytest.approx(62.6)
+        assert np.array_equal(stack.read(0, 18)[..., 0], expected.counts)
+    with open_stack(tmp_path / "truth.tif") as stack:
+        assert (stack.frames, stack.height, stack.width) == (2, 64, 64)
+        assert stack.pixel_size_nm == pytest.approx(31.3)
 
 
 def test_one_frame_is_written(tmp_path):
@@ -109,6 +124,27 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch, error):
     with pytest.raises(type(error)):
         write_simulation(SMALL, tmp_path, count=2, seed=1)
     assert contents(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["new", "new/er", "there/new"])
+def test_a_failure_leaves_no_new_folder(tmp_path, monkeypatch, name):
+    (tmp_path / "there").mkdir()
+
+    def fail(*_args, **_kwargs):
+        raise OSError("No space left")
+
+    monkeypatch.setattr(write, "write_localizations", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_simulation(SMALL, tmp_path / name, count=2, seed=1)
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_a_name_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BadInput, match="is a file; give a folder"):
+        write_simulation(SMALL, tmp_path / "file", count=2, seed=1)
+    assert contents(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):

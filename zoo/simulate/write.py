@@ -1,7 +1,10 @@
 """Simulated recordings as files."""
 
+import os
+import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +38,8 @@ def write_simulation(
     directory
         Receives ``input.tif`` and ``truth.csv`` (emitters) or ``truth.tif`` (images).
     count
-        Number of frames.
+        Number of frames; of pictures where a picture takes several frames, which then
+        follow each other as pages.
     seed
         Equal seeds give equal files.
     overwrite
@@ -50,10 +54,12 @@ def write_simulation(
     Raises
     ------
     BadInput
-        If the files exist, or `count` is not positive.
+        If the files exist, `directory` is a file, or `count` is not positive.
     """
     if count < 1:
         raise BadInput(f"the number of frames must be at least 1, not {count}")
+    if directory.exists() and not directory.is_dir():
+        raise BadInput(f"{directory} is a file; give a folder to write to")
     existing = [
         directory / name
         for name in ("input.tif", "truth.csv", "truth.tif")
@@ -67,10 +73,7 @@ def write_simulation(
     recording = source.record(generator(seed, SHOWN_EPOCH, 0), frames=count)
     if progress is not None:
         progress(count, count)
-    directory.mkdir(parents=True, exist_ok=True)
-    part = directory / ".simulation.part"
-    part.mkdir(exist_ok=True)
-    try:
+    with _staged(directory) as part:
         write_imagej_tiff(
             part / "input.tif",
             recording.counts,
@@ -85,9 +88,31 @@ def write_simulation(
                 recording.truth.astype(np.float32),
                 pixel_size_nm=recording.pixel_size_nm / scale,
             )
-        written = []
+        names = sorted(file.name for file in part.iterdir())
+    return [directory / name for name in names]
+
+
+@contextmanager
+def _staged(directory: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files move to `directory` if all goes well.
+
+    A failure leaves neither files nor folders that were not there before.
+    """
+    parent = directory.absolute().parent
+    missing = [p for p in (parent, *parent.parents) if not p.exists()][::-1]
+    part = parent / f".{directory.name}.part-{os.getpid()}-{secrets.token_hex(3)}"
+    try:
+        part.mkdir(parents=True)
+        yield part
+        if not directory.exists():
+            part.rename(directory)
+            return
         for file in sorted(part.iterdir()):
-            written.append(file.replace(directory / file.name))
-        return written
-    finally:
+            file.replace(directory / file.name)
+        part.rmdir()
+    except BaseException:
         shutil.rmtree(part, ignore_errors=True)
+        for folder in reversed(missing):
+            with suppress(OSError):  # never made, or somebody else uses it by now
+                folder.rmdir()
+        raise

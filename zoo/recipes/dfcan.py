@@ -68,6 +68,13 @@ BUDGETS = {
     ),
 }
 
+TILING = {"overlap": 32, "reference": "mean"}
+"""Blend tiles over so many camera pixels; the mean of the input's channels is a
+diffraction-limited picture that the output can be compared with."""
+
+FRAMES = [f"angle{angle}_phase{phase}" for angle in (1, 2, 3) for phase in (1, 2, 3)]
+"""Names of the raw frames in the order that the network takes them."""
+
 DFCAN_SIM = Recipe(
     name="dfcan_sim",
     title="DFCAN - nine raw SIM frames to one image",
@@ -95,6 +102,16 @@ DFCAN_SIM = Recipe(
         "mitochondria",
         "2d",
     ),
+    prediction=TILING
+    | {
+        "frame_order": "angle-major",
+        "input_channels": FRAMES,
+        "input_text": (
+            "Raw frames of two-beam structured illumination: three phases of the first "
+            "orientation, then of the second, then of the third"
+        ),
+        "output_text": "Super-resolved image, intensities between 0 and 1",
+    },
 )
 
 DFCAN_WIDEFIELD = DFCAN_SIM.override(
@@ -108,4 +125,9 @@ DFCAN_WIDEFIELD = DFCAN_SIM.override(
     options={"spectrum_px": PATCH_PX},
     source__modality="widefield",
     benchmark__conditions__modality="widefield",
+    prediction=TILING
+    | {
+        "input_text": "Widefield or TIRF image, camera counts",
+        "output_text": "Super-resolved image, intensities between 0 and 1",
+    },
 )

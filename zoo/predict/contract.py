@@ -42,6 +42,9 @@ class Contract:
     """Heights and widths are ``minimum + n * step``, px."""
     fixed: tuple[int, int] | None = None
     """The only height and width that the network takes, px."""
+    overlap: int = 0
+    """Input pixels by which neighbouring tiles of a network with a `fixed` size
+    overlap at least and are blended; 0 if not declared."""
     batch: int | None = None
     """The only batch size that the network takes."""
     preferred_batch: int = 2
@@ -58,6 +61,12 @@ class Contract:
     """Window of a local maximum on the fine grid (density task)."""
     centroid_px: int | None = None
     """Window of the centre of gravity; `window_px` if left out (density task)."""
+    reference: str | None = None
+    """What of the input is a diffraction-limited picture of the same field, on the
+    input's grid: ``mean``, the mean over channels; None if nothing is."""
+    frame_order: str | None = None
+    """Order of raw frames in the channels, such as ``angle-major``; None for other
+    inputs."""
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Ranges of the conditions under which the network was trained."""
 
@@ -127,9 +136,18 @@ def _ours(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         ("window_px", int),
         ("centroid_px", int),
         ("preferred_batch", int),
+        ("reference", str),
+        ("frame_order", str),
     ):
         if config.get(key) is not None:
             stated[key] = kind(config[key])
+    if tile and (overlap := int(config.get("overlap") or 0)):
+        if not 0 < overlap < int(tile):
+            raise BadPackage(
+                f"{name} states an overlap of {overlap} px in config.superres_zoo; "
+                f"between tiles of {int(tile)} px it must be 1 to {int(tile) - 1} px"
+            )
+        stated["overlap"] = overlap
     return stated
 
 

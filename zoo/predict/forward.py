@@ -1,6 +1,6 @@
 """Frames through preprocessing, network and postprocessing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from zoo.predict.contract import Contract
 from zoo.predict.engines import Engine
 from zoo.predict.normalise import MovieScale
 from zoo.predict.plan import Plan
-from zoo.predict.tiling import cut, join
+from zoo.predict.tiling import cut_batches, join
 
 RESCALING = frozenset({"scale_range"})
 """Declared steps that a scale for the whole recording takes the place of."""
@@ -36,9 +36,9 @@ def forward(
 ) -> np.ndarray:
     """Run a network with its declared processing on frames.
 
-    Statistics of the processing are those of whole frames, each on its own; the
-    result is therefore independent of how frames are grouped into batches and cut
-    into tiles.
+    Statistics of the processing are those of whole frames, each on its own and before
+    any padding; the result is therefore independent of how frames are grouped into
+    batches and, where the network looks no further than its halo, cut into tiles.
 
     Parameters
     ----------
@@ -70,16 +70,18 @@ def forward(
     ready = np.concatenate([apply(before, f[None], "byxc") for f in frames])
     ready = ready.astype(np.float32, copy=False)
     if plan.shape != (height, width):
-        rest = (plan.shape[0] - height, plan.shape[1] - width)
-        ready = np.pad(
-            ready, ((0, 0), (0, rest[0]), (0, rest[1]), (0, 0)), mode="symmetric"
-        )
+        margins = [
+            (before, padded - size - before)
+            for before, padded, size in zip(
+                plan.offset, plan.shape, (height, width), strict=True
+            )
+        ]
+        ready = np.pad(ready, ((0, 0), *margins, (0, 0)), mode="symmetric")
+    batches = _calls(engine, contract, cut_batches(ready, plan.tiles, plan.batch))
     if len(plan.tiles) == 1:
-        whole = list(_calls(engine, contract, ready, plan.batch))
+        whole = list(batches)
         output = whole[0] if len(whole) == 1 else np.concatenate(whole)
     else:
-        crops = cut(ready, plan.tiles)
-        batches = _calls(engine, contract, crops, plan.batch)
         output = join(
             (tile for batch in batches for tile in batch),
             plan.tiles,
@@ -87,7 +89,9 @@ def forward(
             count=count,
             scale=contract.scale,
         )
-    output = output[:, : height * contract.scale, : width * contract.scale]
+    top, left = (before * contract.scale for before in plan.offset)
+    rows, columns = height * contract.scale, width * contract.scale
+    output = output[:, top : top + rows, left : left + columns]
     return _finished(output, contract.postprocessing)
 
 
@@ -97,11 +101,10 @@ def operation_name(operation: Operation) -> str:
 
 
 def _calls(
-    engine: Engine, contract: Contract, inputs: np.ndarray, batch: int
+    engine: Engine, contract: Contract, batches: Iterable[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Run the network on successive batches and check what comes back."""
-    for start in range(0, len(inputs), batch):
-        part = inputs[start : start + batch]
+    for part in batches:
         given = len(part)
         if contract.batch is not None and given < contract.batch:
             missing = contract.batch - given

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from zoo.core.errors import BadInput
-from zoo.predict.contract import Contract
+from zoo.predict.contract import SMALLEST_FRAME, Contract
 from zoo.predict.tiling import Tile, padded_length, plan_tiles
 
 MEMORY_BYTES = 900 * 10**6
@@ -30,12 +30,19 @@ class Plan:
     """Frames or tiles per call of the network."""
     chunk: int
     """Frames read at once."""
+    offset: tuple[int, int] = (0, 0)
+    """How much of the padding lies above and to the left of the frame, px."""
 
     @property
     def tile(self) -> tuple[int, int]:
         """Height and width of what the network sees, px."""
         first = self.tiles[0]
         return first.y.stop - first.y.start, first.x.stop - first.x.start
+
+    @property
+    def blended(self) -> bool:
+        """Whether tiles fade into each other."""
+        return any(tile.blended for tile in self.tiles)
 
 
 def make_plan(
@@ -53,6 +60,9 @@ def make_plan(
     by twice the halo.  A size that the network does not take is padded at the end by
     mirroring, and the output cropped.
 
+    A network of a fixed size gets tiles of that size, blended where the package
+    declares an overlap.  A smaller frame is mirrored on all sides to fill one.
+
     Parameters
     ----------
     contract
@@ -68,7 +78,8 @@ def make_plan(
     Raises
     ------
     BadInput
-        If the frame is smaller than the network takes, or the tile is impossible.
+        If the frame is smaller than the network takes, a fixed size excepted, or
+        the tile is impossible.
 
     Examples
     --------
@@ -77,19 +88,24 @@ def make_plan(
     ((128, 128), (132, 132))
     """
     fixed, step, minimum = contract.fixed, contract.step, contract.minimum
-    tall, wide = fixed or (minimum, minimum)
-    if height < tall or width < wide:
+    least = SMALLEST_FRAME if fixed else minimum
+    if height < least or width < least:
         raise BadInput(
-            f"frames of {height} x {width} px are smaller than the {tall} x {wide} px "
-            "that the package needs"
+            f"frames of {height} x {width} px are smaller than the {least} x {least} "
+            "px that the package needs"
         )
+    offset = (0, 0)
     budget = MEMORY_BYTES // (BYTES_PER_OUTPUT_PIXEL * contract.scale**2)
     if fixed:
         if tile is not None and (tile, tile) != fixed:
             raise BadInput(
-                f"the package works on tiles of {tall} x {wide} px only, not {tile}"
+                f"the package works on tiles of {fixed[0]} x {fixed[1]} px only, "
+                f"not {tile}"
             )
-        shape, edges = (height, width), fixed
+        shape, edges = (max(height, fixed[0]), max(width, fixed[1])), fixed
+        offset = ((shape[0] - height) // 2, (shape[1] - width) // 2)
+        # tiles of one size all hold whole steps, wherever they start
+        step = 1
         halo = min(fixed) // 8 if contract.halo is None else contract.halo
     else:
         shape = (
@@ -110,7 +126,8 @@ def make_plan(
             edge = max(math.isqrt(budget), minimum, 3 * halo + step)
             edge = minimum + (edge - minimum) // step * step
         edges = (edge, edge)
-    tiles = plan_tiles(*shape, tile=edges, halo=halo, step=step)
+    overlap = contract.overlap if fixed else 0
+    tiles = plan_tiles(*shape, tile=edges, halo=halo, step=step, overlap=overlap)
     area = math.prod(min(a, b) for a, b in zip(edges, shape, strict=True))
     if contract.batch is not None:
         batch = contract.batch
@@ -121,4 +138,4 @@ def make_plan(
         batch = max(1, min(round(preferred), budget // area))
     within = max(1, budget // (shape[0] * shape[1]))
     chunk = batch if len(tiles) == 1 else min(batch, within)
-    return Plan(tiles=tiles, shape=shape, batch=batch, chunk=chunk)
+    return Plan(tiles=tiles, shape=shape, batch=batch, chunk=chunk, offset=offset)

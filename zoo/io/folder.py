@@ -26,11 +26,11 @@ class FolderPlanes:
     counts
         Frames in each.
     channels
-        Channels of a frame.
+        Channels of a frame; None for those that the files declare.
     """
 
     def __init__(
-        self, files: tuple[Path, ...], counts: list[int], *, channels: int
+        self, files: tuple[Path, ...], counts: list[int], *, channels: int | None
     ) -> None:
         self._files = files
         self._starts = np.concatenate([[0], np.cumsum(counts)])
@@ -61,11 +61,13 @@ class FolderPlanes:
             self._open = None
 
 
-def open_folder(folder: Path, *, channels: int) -> Found:
+def open_folder(folder: Path, *, channels: int | None) -> Found:
     """Describe a folder of TIFF files, in natural order (``2`` before ``10``).
 
     Each file is a frame or a stack; all have the same height and width.  A folder that
     holds one recording spread over several OME-TIFF files is read as that recording.
+    Where several channels are wanted, they are looked for in each file; if the first
+    one holds too few images for that, all files are one row of single images.
 
     Raises
     ------
@@ -93,8 +95,10 @@ def open_folder(folder: Path, *, channels: int) -> Found:
             f"{folder} holds a recording of {len(whole)} linked files and others "
             f"beside it; name its first file instead, such as {first.files[0].name}"
         )
-    single = math.prod(first.shape) == math.prod(first.shape[-2:])
-    inner = 1 if single else channels
+    inner = channels
+    if channels is not None and channels > 1 and not _holds(first, channels):
+        inner = 1
+    layout = _plan(first, inner)
     counts: list[int] = []
     wanted = _size(first)
     for file in files:
@@ -109,22 +113,36 @@ def open_folder(folder: Path, *, channels: int) -> Found:
                 f"{file} has pixels of type {found.dtype.name}, {files[0].name} "
                 f"{first.dtype.name}; all files of a folder must have one type"
             )
-        counts.append(_plan(found, inner).frames)
+        own = layout if found is first else _plan(found, inner)
+        if own.channels != layout.channels:
+            raise BadInput(
+                f"{file} has {own.channels} channels, {files[0].name} "
+                f"{layout.channels}; all files of a folder must have as many"
+            )
+        counts.append(own.frames)
         found.planes.close()
     return Found(
         FolderPlanes(tuple(files), counts, channels=inner),
         "TYXC",
-        (sum(counts), *wanted, inner),
+        (sum(counts), *wanted, layout.channels),
         first.dtype,
         pixel_size_nm=first.pixel_size_nm,
         pixel_size_source=first.pixel_size_source,
-        notes=list(first.notes),
+        notes=[*first.notes, *layout.notes],
         channel_names=first.channel_names,
         files=tuple(files),
     )
 
 
-def _plan(found: Found, channels: int) -> Layout:
+def _holds(found: Found, channels: int) -> bool:
+    """Say whether a stack of one channel has enough images for a frame of several."""
+    _, height, width, samples = split_axes(found.axes, found.shape, "")
+    lengths = dict(zip(found.axes, found.shape, strict=True))
+    images = math.prod(found.shape) // (height * width)
+    return samples * lengths.get("C", 1) > 1 or images >= channels
+
+
+def _plan(found: Found, channels: int | None) -> Layout:
     return plan(
         found.axes,
         found.shape,

@@ -1,6 +1,5 @@
-"""Recordings that are no TIFF: arrays, ``.npy``, MRC and OME-Zarr."""
+"""Recordings that are no TIFF: arrays, ``.npy`` and OME-Zarr; MRC is in `mrc`."""
 
-import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,23 +13,22 @@ from zoo.io.readers import (
     ArrayPlanes,
     Found,
     RawPlanes,
-    check_complete,
     first_line,
     plausible_nm,
     unit_nm,
 )
 
 
-def from_array(array: Any, *, channels: int, name: str) -> Found:
+def from_array(array: Any, *, channels: int | None, name: str) -> Found:
     """Describe an array in memory; see `zoo.io.layout.array_axes` for its axes."""
     shape = tuple(int(n) for n in array.shape)
-    axes = array_axes(shape, channels, name)
+    axes = array_axes(shape, channels, name, dtype=np.dtype(array.dtype))
     return Found(
         ArrayPlanes(array, axes.index("Y")), axes, shape, np.dtype(array.dtype)
     )
 
 
-def from_npy(path: Path, *, channels: int) -> Found:
+def from_npy(path: Path, *, channels: int | None) -> Found:
     """Describe a ``.npy`` file.
 
     Raises
@@ -60,66 +58,7 @@ def from_npy(path: Path, *, channels: int) -> Found:
     return found
 
 
-def from_mrc(path: Path) -> Found:
-    """Describe an MRC file; sections are frames, in the order of the file.
-
-    The header's cell is read in ångström, as the format rules.  Where that gives less
-    than a nanometre, and at most a tenth of it was written, micrometres are meant: the
-    structured-illumination data sets that come as MRC do so.
-
-    Raises
-    ------
-    BadInput
-        If the extra ``mrc`` is missing, or the file is damaged or truncated.
-    """
-    try:
-        mrcfile: Any = import_module("mrcfile")
-        mrc_utils: Any = import_module("mrcfile.utils")
-    except ImportError as error:
-        raise BadInput(
-            f"{path} needs the MRC reader: pip install superres-zoo[mrc]"
-        ) from error
-    name = str(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # permissive reading reports by warnings
-            with mrcfile.open(name, header_only=True, permissive=True) as mrc:
-                header: Any = mrc.header
-                dtype = np.dtype(mrc_utils.data_dtype_from_header(header))
-                shape = tuple(map(int, mrc_utils.data_shape_from_header(header)))
-                voxel: Any = mrc.voxel_size
-                voxel_yx = (float(voxel.y), float(voxel.x))
-                offset = 1024 + int(header.nsymbt)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise BadInput(
-            f"{path} is not a readable MRC file; convert it to TIFF "
-            f"({first_line(error)})"
-        ) from error
-    axes = {2: "YX", 3: "ZYX"}.get(len(shape), "Q" * (len(shape) - 3) + "ZYX")
-    count, height, width, samples = split_axes(axes, shape, name)
-    step = height * width * dtype.itemsize
-    planes = RawPlanes(
-        (path,),
-        offset + np.arange(count, dtype=np.int64) * step,
-        shape=(height, width, samples),
-        dtype=dtype,
-    )
-    check_complete(planes, count, name)
-    found = Found(planes, axes, shape, dtype, files=(path,))
-    y, x = voxel_yx
-    if size := plausible_nm(y / 10, x / 10):
-        found.pixel_size_nm, found.pixel_size_source = size, "MRC header (ångström)"
-    elif max(y, x) < 1 and (size := plausible_nm(y * 1e3, x * 1e3)):
-        found.pixel_size_nm, found.pixel_size_source = size, "MRC header (micrometre)"
-    if found.pixel_size_nm:
-        found.notes.append(
-            f"the pixel size of {found.pixel_size_nm[1]:.4g} nm comes from an MRC "
-            "header, whose unit programs disagree on; give it yourself if it is wrong"
-        )
-    return found
-
-
-def from_zarr(path: Path, *, channels: int) -> Found:
+def from_zarr(path: Path, *, channels: int | None) -> Found:
     """Describe an OME-Zarr image (0.4 and 0.5), or a plain Zarr array.
 
     The finest level of the first image is read.

@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 
 from zoo.core.errors import BadInput
 from zoo.io.folder import open_folder
-from zoo.io.formats import from_array, from_mrc, from_npy, from_zarr
+from zoo.io.formats import from_array, from_npy, from_zarr
 from zoo.io.layout import Layout, check_type, plan, split_axes
+from zoo.io.mrc import SUFFIXES as MRC_SUFFIXES
+from zoo.io.mrc import from_mrc
 from zoo.io.readers import PIXEL_SIZE_RANGE_NM, Found, read_frames
 from zoo.io.tiff import open_tiff
 from zoo.io.write import write_imagej_tiff, write_ome_tiff
 
 __all__ = ["Stack", "open_stack", "write_imagej_tiff", "write_ome_tiff"]
 
-_MRC_SUFFIXES = frozenset({".mrc", ".mrcs", ".st", ".rec", ".map"})
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _OTHER_FORMATS = {
     b"\x89PNG": "a PNG image",
@@ -52,6 +53,8 @@ class Stack:
         Axes as the file has them, such as ``TZCYX``; ``Q`` is one without a meaning.
     source
         The path, or ``"array"``.
+    channel_names
+        Names of the channels, empty if the file states none.
     notes
         What a user should know about how the recording was understood.
     """
@@ -67,6 +70,8 @@ class Stack:
         self.dtype = found.dtype
         self.axes = found.axes
         self.source = source
+        names = found.channel_names
+        self.channel_names = names if len(names) == layout.channels else ()
         self.notes: list[str] = [*found.notes, *layout.notes]
         self.pixel_size_nm: float | None = None
         self.pixel_size_source = found.pixel_size_source
@@ -152,14 +157,16 @@ def open_stack(
     source: str | Path | NDArray[Any],
     *,
     pixel_size_nm: float | None = None,
-    channels: int = 1,
+    channels: int | None = 1,
 ) -> Stack:
     """Open a recording without reading its frames.
 
     Supported are TIFF, BigTIFF, ImageJ stacks and hyperstacks, OME-TIFF (one or several
     files), folders of TIFF files in natural order, ``.npy``, OME-Zarr (extra ``zarr``),
     MRC (extra ``mrc``), and arrays.  Every axis before y and x counts frames, except
-    the one that holds `channels`; see `zoo.io.layout.plan`.
+    the one that holds `channels`; see `zoo.io.layout.plan`.  Raw frames of structured
+    illumination (nine channels) need no channel axis: an axis of nine, neighbouring
+    axes of three and three, or a row of ``t * 9`` images are read as what they are.
 
     Parameters
     ----------
@@ -168,7 +175,8 @@ def open_stack(
     pixel_size_nm
         Edge of a pixel; overrides what the file says.
     channels
-        Channels that a frame must have.
+        Channels that a frame must have; None for as many as the recording declares,
+        one if it declares none.
 
     Returns
     -------
@@ -179,7 +187,8 @@ def open_stack(
     ------
     BadInput
         If the recording is missing, damaged, truncated, empty, of another format, a
-        colour image, of another number of channels, or not made of real numbers.
+        colour image, of another number of channels or raw frames, or not made of real
+        numbers.
 
     Examples
     --------
@@ -192,7 +201,7 @@ def open_stack(
         raise BadInput(
             f"the pixel size must be {low:g} to {high:g} nm, not {pixel_size_nm}"
         )
-    if channels < 1:
+    if channels is not None and channels < 1:
         raise ValueError(f"channels must be at least 1, not {channels}")
     if isinstance(source, str | Path):
         path = Path(source)
@@ -218,7 +227,7 @@ def open_stack(
         raise
 
 
-def _open_path(path: Path, channels: int) -> Found:
+def _open_path(path: Path, channels: int | None) -> Found:
     if not path.exists():
         raise BadInput(f"{path} does not exist; check the name")
     if path.is_dir():
@@ -239,7 +248,7 @@ def _open_path(path: Path, channels: int) -> Found:
         return open_tiff(path)
     if head[:6] == b"\x93NUMPY":
         return from_npy(path, channels=channels)
-    if head[208:211] == b"MAP" or path.suffix.lower() in _MRC_SUFFIXES:
+    if head[208:211] == b"MAP" or path.suffix.lower() in MRC_SUFFIXES:
         return from_mrc(path)
     kind = next((k for m, k in _OTHER_FORMATS.items() if head.startswith(m)), None)
     raise BadInput(

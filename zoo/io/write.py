@@ -2,13 +2,13 @@
 
 import os
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from zoo.core.axes import check_axes
 
@@ -80,17 +80,65 @@ def write_ome_tiff(
     ValueError
         If `axes` does not fit the array, or the pixel size is not positive.
     """
-    import tifffile
-
-    target = Path(path)
-    _check_pixel_size(1.0 if pixel_size_nm is None else pixel_size_nm)
     if len(check_axes(axes)) != array.ndim or not {"y", "x"} <= set(axes):
         raise ValueError(f"axes {axes!r} do not name the {array.ndim} axes of an image")
     if "b" in axes:
         raise ValueError("an OME-TIFF has no batch axis; write images as t")
     order = [letter for letter in "tzcyx" if letter in axes]
     pixels = np.transpose(array, [axes.index(letter) for letter in order])
-    metadata: dict[str, Any] = {"axes": "".join(order).upper()}
+    pixels = _portable(pixels, ("u1", "u2", "u4", "i1", "i2", "i4", "f4"))
+    write_ome_planes(
+        path,
+        pixels,
+        shape=pixels.shape,
+        dtype=pixels.dtype,
+        pixel_size_nm=pixel_size_nm,
+        axes="".join(order),
+        description=description,
+        channel_names=channel_names,
+    )
+
+
+def write_ome_planes(
+    path: str | Path,
+    planes: NDArray[Any] | Iterable[NDArray[Any]],
+    *,
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    pixel_size_nm: float | None,
+    axes: str,
+    description: str | None = None,
+    channel_names: Sequence[str] | None = None,
+) -> None:
+    """Write an OME-TIFF plane by plane, of any length in little memory.
+
+    An existing file is replaced, when the new one is complete.
+
+    Parameters
+    ----------
+    path
+        Where to; ``.ome.tif`` by convention.
+    planes
+        Images (y, x) in C order of the axes before them, or all of them as one array.
+    shape, dtype
+        Shape of all planes together and the type of a pixel, one that OME has.
+    pixel_size_nm, description, channel_names
+        As for `write_ome_tiff`.
+    axes
+        Letters of `shape`, in the order ``tzcyx``.
+
+    Raises
+    ------
+    ValueError
+        If `axes` does not fit the shape, or the pixel size is not positive.
+    """
+    import tifffile
+
+    target = Path(path)
+    _check_pixel_size(1.0 if pixel_size_nm is None else pixel_size_nm)
+    if axes != "".join(a for a in "tzcyx" if a in axes) or len(axes) != len(shape):
+        raise ValueError(f"axes {axes!r} do not fit planes of the shape {shape}")
+    metadata: dict[str, Any] = {"axes": axes.upper()}
     if pixel_size_nm is not None:
         for letter in "XY":
             metadata[f"PhysicalSize{letter}"] = pixel_size_nm / 1000
@@ -98,14 +146,16 @@ def write_ome_tiff(
     if description:
         metadata["Description"] = description
     if channel_names is not None:
-        channels = array.shape[axes.index("c")] if "c" in axes else 1
+        channels = shape[axes.index("c")] if "c" in axes else 1
         if len(channel_names) != channels:
             raise ValueError(f"{len(channel_names)} names for {channels} channels")
         metadata["Channel"] = {"Name": list(channel_names)}
     with replacing(target) as temporary:
         tifffile.imwrite(
             temporary,
-            _portable(pixels, ("u1", "u2", "u4", "i1", "i2", "i4", "f4")),
+            planes if isinstance(planes, np.ndarray) else iter(planes),
+            shape=tuple(shape),
+            dtype=dtype,
             ome=True,
             photometric="minisblack",
             metadata=metadata,

@@ -139,6 +139,31 @@ def test_own_section_wins():
         read_contract(_package(rdf, {"scale": 8}))
 
 
+def test_own_section_of_an_image_package():
+    rdf = _format_05({"size": 64}, {"size": 128}, channels=9)
+    config = {"task": "image", "scale": 2, "halo": 0, "tile": 64}
+    bare = read_contract(_package(rdf, config))
+    assert (bare.overlap, bare.reference, bare.frame_order) == (0, None, None)
+    stated = {"overlap": 16, "reference": "mean", "frame_order": "angle-major"}
+    contract = read_contract(_package(rdf, config | stated))
+    assert (contract.overlap, contract.fixed) == (16, (64, 64))
+    assert (contract.reference, contract.frame_order) == ("mean", "angle-major")
+    # tiles that a halo makes exact are not blended
+    local = read_contract(_package(rdf, config | stated | {"halo": 4}))
+    assert (local.overlap, local.fixed) == (0, None)
+    # nobody else's description says any of this
+    foreign = read_contract(_package(rdf))
+    assert (foreign.overlap, foreign.reference, foreign.frame_order) == (0, None, None)
+
+
+@pytest.mark.parametrize("overlap", [-1, 64, 100])
+def test_impossible_overlap(overlap):
+    rdf = _format_05({"size": 64}, {"size": 128})
+    config = {"task": "image", "scale": 2, "tile": 64, "overlap": overlap}
+    with pytest.raises(BadPackage, match=f"overlap of {overlap} px .* 1 to 63 px"):
+        read_contract(_package(rdf, config))
+
+
 STORM = Contract(task="density", scale=8, halo=4)
 
 
@@ -185,8 +210,34 @@ def test_impossible_tiles(contract, tile, message):
 def test_small_frames_are_refused():
     with pytest.raises(BadInput, match="7 x 64 px are smaller than the 8 x 8 px"):
         make_plan(STORM, 7, 64)
-    with pytest.raises(BadInput, match="smaller than the 64 x 64 px"):
-        make_plan(Contract(task="image", fixed=(64, 64)), 63, 64)
+    with pytest.raises(BadInput, match="63 x 64 px are smaller than the 64 x 64 px"):
+        make_plan(Contract(task="image", minimum=64), 63, 64)
+
+
+def test_fixed_tile_is_filled_by_small_frames_from_8_px():
+    contract = Contract(task="image", scale=2, fixed=(64, 64), overlap=16)
+    plan = make_plan(contract, 8, 63)
+    assert (plan.shape, plan.tile, plan.offset) == ((64, 64), (64, 64), (28, 0))
+    assert (len(plan.tiles), plan.blended) == (1, False)
+    plan = make_plan(contract, 65, 13)
+    assert (plan.shape, plan.tile, plan.offset) == ((65, 64), (64, 64), (0, 25))
+    assert (len(plan.tiles), plan.blended) == (2, True)
+    for size in ((7, 64), (64, 7)):
+        with pytest.raises(BadInput, match="smaller than the 8 x 8 px"):
+            make_plan(contract, *size)
+
+
+def test_fixed_tile_without_overlap_is_joined_hard():
+    """As packages of other programs declare it: an eighth of the tile is not kept."""
+    plan = make_plan(Contract(task="image", fixed=(64, 64), halo=None), 100, 100)
+    assert not plan.blended
+    assert plan.tiles[0].x.stop - plan.tiles[0].x.keep_stop >= 64 // 8
+
+
+def test_fixed_tile_of_a_network_with_steps():
+    """One size holds whole steps: frames need no padding to them."""
+    plan = make_plan(Contract(task="image", fixed=(64, 64), step=16), 100, 75)
+    assert (plan.shape, plan.tile) == ((100, 75), (64, 64))
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ def card(name_or_path: str) -> dict[str, Any]:
 def describe(card: dict[str, Any]) -> str:
     """Lay a card out as text."""
     from zoo.evaluate.report import table
+    from zoo.evaluate.summary import headlines
 
     lines = [f"{card['name']}: {card['title']}", *_wrap(card["summary"])]
     for heading, text in card["purpose"].items():
@@ -136,7 +137,8 @@ def describe(card: dict[str, Any]) -> str:
         ]
     if card["scores"]:
         lines += ["", "Scores on the frozen test set"]
-        lines += textwrap.indent(table(card["scores"]), "  ").splitlines()
+        shown = table(headlines(card["scores"]))
+        lines += textwrap.indent(shown, "  ").splitlines()
     lines += ["", "Network", *_wrap(_network_line(card), indent="  ")]
     lines += ["", "Citation"]
     for entry in card["citation"]:

@@ -7,6 +7,7 @@ import yaml
 
 import zoo.recipes
 from zoo.core.errors import BadPackage
+from zoo.core.recipe import Budget, Stage
 from zoo.package.archive import write_zip
 from zoo.package.card import blocks, find_metric
 from zoo.package.describe import (
@@ -55,7 +56,7 @@ def tiny(monkeypatch):
 def package(recipe, folder, *, metrics=METRICS):
     """Write all files that a description names, without running a network."""
     folder.mkdir(parents=True, exist_ok=True)
-    grid = recipe.network.grid
+    grid = recipe.grid
     rng = np.random.default_rng(0)
     image = rng.integers(90, 900, (1, 16, 16, grid.channels)).astype(np.float32)
     output = rng.random((1, 32, 32, 1), np.float32) * 42
@@ -122,7 +123,48 @@ def test_tensors_of_a_global_network_with_nine_channels(tmp_path, tiny):
     assert "halo" not in rdf["outputs"][0]["axes"][1]
     assert rdf["config"]["bioimageio"]["modality"].startswith("structured")
     assert rdf["config"]["superres_zoo"]["published_architecture"] is False
-    assert "input_channels" not in rdf["config"]["superres_zoo"]
+    assert (axes[1]["scale"], rdf["outputs"][0]["axes"][1]["scale"]) == (4.0, 2.0)
+    assert rdf["inputs"][0]["preprocessing"][0]["kwargs"]["axes"] == [
+        "y",
+        "x",
+        "channel",
+    ]
+    assert rdf["outputs"][0]["postprocessing"] == [
+        {"id": "clip", "kwargs": {"min": 0.0, "max": 1.0}}
+    ]
+    assert rdf["inputs"][0]["description"] == "Nine raw frames"
+    assert rdf["outputs"][0]["description"] == "One fine image"
+
+
+def test_the_predictor_is_told_what_no_other_program_reads(tmp_path, tiny):
+    rdf = describe(package(tiny.TINY_IMAGE, tmp_path / "p"))
+
+    told = rdf["config"]["superres_zoo"]
+    # of the network as it was built, not as its paper has it
+    expected = {
+        "task": "image",
+        "scale": 2,
+        "tile": 16,
+        "halo": 0,
+        "overlap": 4,
+        "reference": "mean",
+        "frame_order": "angle-major",
+    }
+    assert told | expected == told
+    elsewhere = {"input_channels", "input_text", "output_text", "modality"}
+    assert not elsewhere & set(told)
+
+
+def test_the_batch_size_is_the_one_most_samples_were_seen_in(tmp_path, tiny):
+    first, last = Stage(epochs=5, steps=9, batch_size=4), tiny.SMOKE.stages[0]
+    for stages, expected in (
+        ((first, last.override(batch_size=1)), 4),
+        ((last.override(batch_size=1, epochs=1), first.override(batch_size=8)), 8),
+    ):
+        budgets = {"smoke": Budget(stages=stages)}
+        source = package(tiny.TINY.override(budgets=budgets), tmp_path / str(expected))
+        training = describe(source)["config"]["bioimageio"]["training"]
+        assert training["training_batch_size"] == expected
 
 
 def test_free_size_where_no_tile_is_declared(tmp_path, tiny):
@@ -255,6 +297,57 @@ def test_generated_parts_of_the_card(tmp_path, tiny):
     assert "| 1 | 0.912 | -0.2 | 3 |" in parts["scores"]
     assert "| density/1/jaccard | at least 0.5 | 0.912 | yes |" in parts["scores"]
     assert "https://doi.org/10.1364/OPTICA.5.000458" in parts["citation"]
+
+
+LEVELS = ("15", "240", "all", "below_100", "above_100")
+
+
+def image_scores(psnr, **more):
+    """Return scores of a structure as they are measured on an image test set."""
+    figures = {"ssim": 0.9, "nrmse": 0.1, "resolution_nm": 113.0} | more
+    return {
+        level: {"psnr": psnr + number, "psnr_bicubic": 20.0, **figures}
+        for number, level in enumerate(LEVELS)
+    }
+
+
+def test_scores_of_images_stand_beside_those_of_classical_methods(tmp_path, tiny):
+    metrics = {
+        "er": image_scores(24.0, psnr_wiener=22.25),
+        "pits": image_scores(31.0, resolution_nm=None, psnr_over_bicubic=3.0),
+        "other": {"one": {"figure": 7}},
+    }
+    source = package(tiny.TINY_IMAGE, tmp_path / "p", metrics=metrics)
+
+    scores = blocks(source)["scores"]
+
+    headings = (
+        "| all signal levels | PSNR [dB] | bicubic | Wiener | SSIM | NRMSE | "
+        "resolution [nm] |"
+    )
+    assert scores.startswith(headings)
+    assert "| er | 26 | 20 | 22.2 | 0.9 | 0.1 | 113 |" in scores
+    assert "| pits | 33 | 20 | – | 0.9 | 0.1 | – |" in scores
+    below, above = scores.index("below 100 ph"), scores.index("above 100 ph")
+    assert "| er | 27 | 20 |" in scores[below:above]
+    assert "| er | 28 | 20 |" in scores[above:]
+    assert "| PSNR [dB] by photons | 15 | 240 |" in scores
+    assert "| er | 24 | 25 |" in scores
+    assert "| other | figure |" in scores
+    # the description holds the summary, the file beside it all levels
+    evaluations = describe(source)["config"]["superres_zoo"]["evaluations"]
+    assert list(evaluations["er"]) == ["all", "below_100", "above_100"]
+    assert evaluations["other"] == metrics["other"]
+
+
+def test_tensors_and_data_of_an_image_network(tmp_path, tiny):
+    choosy = tiny.TINY_IMAGE.override(source=tiny.ChoosySource())
+    parts = blocks(package(choosy, tmp_path / "p"))
+    assert "| height and width | 16 px, fixed | 32 px |" in parts["tensors"]
+    assert "| context | whole tile | – |" in parts["tensors"]
+    assert "| tiles | overlap 4 px in `zoo predict` | blended |" in parts["tensors"]
+    assert "angle1_phase1, angle1_phase2" in parts["tensors"]
+    assert "| structures | er, pits | What is shown |" in parts["training"]
 
 
 def test_a_package_without_scores_says_so(tmp_path, tiny):

@@ -38,8 +38,11 @@ def correlation(first, second):
 @pytest.mark.parametrize("structure", SMALL.structures)
 def test_pairs_have_the_networks_shapes_and_range(source, channels, structure):
     source = source.override(structures=(structure,))
+    whole = source.override(brightness=(1, 1), pedestal=(0, 0))
     for index in range(3):
-        picture, target = source.sample(generator(0, index))
+        part, _ = source.sample(generator(0, index))
+        assert 0 <= part.min() < part.max() <= 1
+        picture, target = whole.sample(generator(0, index))
         assert picture.shape == (32, 32, channels)
         assert target.shape == (64, 64, 1)
         assert picture.dtype == target.dtype == np.float32
@@ -47,7 +50,7 @@ def test_pairs_have_the_networks_shapes_and_range(source, channels, structure):
         assert (picture.min(), picture.max()) == (0.0, pytest.approx(1.0))
         assert target.min() == 0.0
         assert 0.0 < target.max() <= 1.0
-    again = source.sample(generator(0, 2))
+    again = whole.sample(generator(0, 2))
     np.testing.assert_array_equal(picture, again[0])
     np.testing.assert_array_equal(target, again[1])
 
@@ -205,6 +208,22 @@ def test_benchmark_repeats_its_samples_and_renews_its_noise():
     np.testing.assert_array_equal(even.target, dim.target)
     assert even.optics == dim.optics
     assert even.input.shape == (32, 32, 1)
+
+
+@pytest.mark.parametrize("conditions", [SMALL, WIDEFIELD], ids=["sim", "widefield"])
+def test_benchmark_shows_one_of_its_pictures(conditions):
+    benchmark = ImageBenchmark(images=2, conditions=conditions)
+    example = benchmark.example()
+    assert example.shape == (32, 32, conditions.exposures)
+    assert example.dtype == np.float32
+    assert np.array_equal(example, example.round())  # camera counts
+    few = benchmark.override(structures=("microtubules",), images=1)
+    found = [
+        picture.name
+        for picture in few.pictures()
+        if np.array_equal(picture.input, scaled_counts(np.moveaxis(example, -1, 0)))
+    ]
+    assert found == ["microtubules/95"]
 
 
 def test_benchmark_tells_the_wiener_filter_all_it_needs():

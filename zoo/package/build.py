@@ -140,13 +140,13 @@ def write_package(
     }
     image = _test_image(made, size)
     before, after = processing(recipe)
-    axes = recipe.network.grid.axes
+    axes = recipe.grid.axes
     raw = export.predict(model, apply(before, image, axes))
     output = _settled(made, apply(after, raw, axes).astype(np.float32))
     np.save(folder / "test_input.npy", image)
     np.save(folder / "test_output.npy", output)
     pixel = getattr(recipe.source, "pixel_size_nm", None)
-    fine = None if pixel is None else pixel / recipe.network.grid.scale
+    fine = None if pixel is None else pixel / recipe.grid.scale
     write_sample(folder / "sample_input.tif", image[0], pixel_size_nm=pixel)
     write_sample(folder / "sample_output.tif", output[0], pixel_size_nm=fine)
     write_cover(folder / "cover.png", image[0], output[0])
@@ -209,7 +209,7 @@ def _test_image(made: Source, size: int) -> np.ndarray:
 
 def _second_size(recipe: Recipe, size: int) -> int:
     """Return another size that the network takes; the same one if its tile is fixed."""
-    grid = recipe.network.grid
+    grid = recipe.grid
     if grid.tile is not None:
         return size
     return max(grid.step, (size * 3 // 4) // grid.step * grid.step)

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from zoo.core.config import Config
+from zoo.evaluate.summary import is_image_group
 from zoo.package.describe import training_conditions
 from zoo.package.source import Source, read_metrics
 from zoo.package.tensors import channel_names, fixed_size, processing
@@ -34,7 +36,7 @@ def blocks(source: Source) -> dict[str, str]:
 def tensors_table(source: Source) -> str:
     """Return what goes in and out: axes, sizes, channels, processing."""
     recipe = source.recipe
-    grid = recipe.network.grid
+    grid = recipe.grid
     before, after = processing(recipe)
     names_in, names_out = channel_names(recipe)
     axes = ", ".join({"b": "batch", "c": "channel"}.get(a, a) for a in grid.axes)
@@ -44,7 +46,7 @@ def tensors_table(source: Source) -> str:
         ("axes", axes, axes),
         (
             "height and width",
-            "free" if size is None else f"{size} px; the files take any",
+            _input_size(size, fixed=grid.tile is not None),
             f"{grid.scale} x input" if grown is None else f"{grown} px",
         ),
         ("channels", ", ".join(names_in), ", ".join(names_out)),
@@ -56,6 +58,9 @@ def tensors_table(source: Source) -> str:
             "–" if grid.tile else f"halo {grid.halo * grid.scale} px",
         ),
     ]
+    overlap = recipe.prediction.get("overlap")
+    if grid.tile and overlap:
+        rows.append(("tiles", f"overlap {overlap} px in `zoo predict`", "blended"))
     pixel = training_conditions(recipe).get("pixel_size_nm")
     if pixel is not None:
         fine = [value / grid.scale for value in pixel]
@@ -71,6 +76,9 @@ def training_table(source: Source) -> str:
         words, unit = _words(name)
         about = (source_fields[name].description or "").split(";")[0].rstrip(".")
         rows.append((words, f"{_range(bounds)} {unit}".strip(), about))
+    for name, choice in _choices(source.recipe.source).items():
+        about = (source_fields[name].description or "").split(";")[0].rstrip(".")
+        rows.append((name.replace("_", " "), choice, about))
     return _table(("training condition", "range", "meaning"), rows)
 
 
@@ -110,10 +118,13 @@ def scores(source: Source) -> str:
     metrics = read_metrics(source.folder)
     if metrics is None:
         return "Not scored yet; `zoo evaluate` does."
-    parts = []
+    images = {k: v for k, v in metrics.items() if is_image_group(v)}
+    parts = _image_scores(images) if images else []
     for group, conditions in metrics.items():
-        if not isinstance(conditions, dict) or not all(
-            isinstance(row, dict) for row in conditions.values()
+        if (
+            group in images
+            or not isinstance(conditions, dict)
+            or not all(isinstance(row, dict) for row in conditions.values())
         ):
             continue
         columns = list(dict.fromkeys(k for row in conditions.values() for k in row))
@@ -164,6 +175,90 @@ def find_metric(metrics: dict[str, Any], path: str) -> float | None:
             return None
         value = value[key]
     return float(value) if isinstance(value, (int, float)) else None
+
+
+_CONDITIONS = {
+    "all": "all signal levels",
+    "below_100": "below 100 photons",
+    "above_100": "above 100 photons",
+}
+_IMAGE_FIGURES = {
+    "psnr": "PSNR [dB]",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "nrmse": "NRMSE",
+}
+_METHODS = {
+    "bicubic": "bicubic",
+    "richardson_lucy": "Richardson-Lucy",
+    "wiener": "Wiener",
+}
+
+
+def _image_scores(groups: dict[str, Any]) -> list[str]:
+    """Return a table of structures for each range of signal levels, and PSNR by level.
+
+    A figure of the network stands beside that of the classical methods.
+    """
+    parts = []
+    for condition, words in _CONDITIONS.items():
+        scored = {g: c[condition] for g, c in groups.items() if condition in c}
+        columns = _image_columns(scored)
+        rows = [
+            (group, *(_number(row.get(name)) for name in columns))
+            for group, row in scored.items()
+        ]
+        if rows:
+            parts.append(_table((words, *columns.values()), rows))
+    levels = list(
+        dict.fromkeys(level for c in groups.values() for level in c if _is_level(level))
+    )
+    rows = [
+        (group, *(_number(conditions.get(level, {}).get("psnr")) for level in levels))
+        for group, conditions in groups.items()
+    ]
+    if levels:
+        parts.append(_table(("PSNR [dB] by photons", *levels), rows))
+    return parts
+
+
+def _image_columns(scored: dict[str, Any]) -> dict[str, str]:
+    """Return the figures that are there and their headings, in the order of a table."""
+    wanted: dict[str, str] = {}
+    for figure, words in _IMAGE_FIGURES.items():
+        wanted[figure] = words
+        for method, name in _METHODS.items():
+            wanted[f"{figure}_{method}"] = name
+    wanted["resolution_nm"] = "resolution [nm]"
+    wanted |= {"rsp": "RSP", "rse": "RSE"}
+    there = {
+        name
+        for row in scored.values()
+        for name, value in row.items()
+        if isinstance(value, (int, float))
+    }
+    return {name: words for name, words in wanted.items() if name in there}
+
+
+def _is_level(condition: str) -> bool:
+    return condition.replace(".", "", 1).isdigit()
+
+
+def _choices(source: Config) -> dict[str, str]:
+    """Return what a source offers by name, such as the structures that it shows."""
+    return {
+        name: ", ".join(value)
+        for name in type(source).model_fields
+        if isinstance(value := getattr(source, name), tuple)
+        and value
+        and all(isinstance(item, str) for item in value)
+    }
+
+
+def _input_size(size: int | None, *, fixed: bool) -> str:
+    if size is None:
+        return "free"
+    return f"{size} px, fixed" if fixed else f"{size} px; the files take any"
 
 
 def _words(name: str) -> tuple[str, str]:

@@ -16,7 +16,8 @@ import yaml
 
 from zoo.core.config import Config
 from zoo.core.errors import BadPackage
-from zoo.core.recipe import Recipe
+from zoo.core.recipe import Budget, Recipe
+from zoo.evaluate.summary import headlines
 from zoo.package.archive import read_members
 from zoo.package.export import OPSET
 from zoo.package.source import Source, read_metrics
@@ -50,6 +51,21 @@ _TASK_TAGS = {
     "parameters": ("localization",),
 }
 _COMMON_TAGS = ("super-resolution-microscopy", "tensorflow", "deepimagej")
+
+DESCRIBED = frozenset(
+    {
+        "input_channels",
+        "output_channels",
+        "input_text",
+        "output_text",
+        "preprocessing",
+        "postprocessing",
+        "modality",
+        "tile",
+    }
+)
+"""Keys of a recipe's ``prediction`` that the description states elsewhere: with the
+tensors, or for the collection; the rest is for our predictor."""
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-4
@@ -180,30 +196,25 @@ def zoo_section(source: Source) -> dict[str, Any]:
         "published_architecture": network.published,
         "task": network.task,
         "parameters": _trained_parameters(source),
-        "scale": network.grid.scale,
-        "halo": network.grid.halo,
-        "step": network.grid.step,
+        "scale": recipe.grid.scale,
+        "halo": recipe.grid.halo,
+        "step": recipe.grid.step,
         "tile": fixed_size(recipe),
         "ideal_peak": network.ideal_peak,
     }
-    described = {
-        "input_channels",
-        "output_channels",
-        "preprocessing",
-        "postprocessing",
-        "tile",
-    }
-    section |= {k: v for k, v in recipe.prediction.items() if k not in described}
+    section |= {k: v for k, v in recipe.prediction.items() if k not in DESCRIBED}
     section["training"] = training_conditions(recipe)
     kept = ("budget", "samples", "steps", "seconds", "backend")
     section["run"] = {key: source.run[key] for key in kept if key in source.run}
     scores = read_metrics(source.folder)
     if scores is not None:
-        section["evaluations"] = {
-            group: conditions
-            for group, conditions in scores.items()
-            if isinstance(conditions, dict)
-        }
+        section["evaluations"] = headlines(
+            {
+                group: conditions
+                for group, conditions in scores.items()
+                if isinstance(conditions, dict)
+            }
+        )
     return plain({k: v for k, v in section.items() if v is not None})
 
 
@@ -294,7 +305,7 @@ def _training(source: Source) -> dict[str, Any]:
     if budget is not None:
         details |= {
             "training_epochs": sum(stage.epochs for stage in budget.stages),
-            "training_batch_size": budget.stages[-1].batch_size,
+            "training_batch_size": _usual_batch(budget),
             "initial_learning_rate": budget.learning_rate,
             "learning_rate_schedule": (
                 f"linear rise over {budget.warmup_steps} steps, "
@@ -304,6 +315,15 @@ def _training(source: Source) -> dict[str, Any]:
     if "seconds" in run:
         details["training_duration"] = round(run["seconds"] / 3600, 3)
     return details
+
+
+def _usual_batch(budget: Budget) -> int:
+    """Return the batch size in which most samples were seen."""
+    seen: dict[int, int] = {}
+    for stage in budget.stages:
+        size = stage.batch_size
+        seen[size] = seen.get(size, 0) + stage.epochs * stage.steps * size
+    return max(seen, key=lambda size: seen[size])
 
 
 def _numbers_of(declaration: Config) -> dict[str, Any]:

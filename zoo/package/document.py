@@ -218,7 +218,8 @@ def packages_table(root: Path) -> str:
         rdf = yaml.safe_load((folder / "rdf.yaml").read_text(encoding="utf-8"))
         zoo = rdf["config"]["superres_zoo"]
         channels = rdf["inputs"][0]["axes"][-1].get("channel_names", ["image"])
-        taken = "1 image" if len(channels) == 1 else f"{len(channels)} channels"
+        kind = "raw frames" if zoo.get("frame_order") else "channels"
+        taken = "1 image" if len(channels) == 1 else f"{len(channels)} {kind}"
         scale = zoo["scale"]
         given = "same grid" if scale == 1 else f"{scale}x finer"
         size = (folder / "weights.keras").stat().st_size / 2**20

@@ -116,9 +116,17 @@ def official(
 
 
 def tiles(
-    folder: str, entry: str, image: str, border: list[int], scratch: Path
+    folder: str,
+    entry: str,
+    image: str,
+    border: list[int],
+    first: str | None,
+    scratch: Path,
 ) -> dict[str, Any]:
     """Predict an image larger than the declared size in blocks and as a whole.
+
+    A network of one size cannot take it as a whole; then its first block is compared
+    with the prediction for that block alone.
 
     Parameters
     ----------
@@ -129,11 +137,13 @@ def tiles(
     border
         Output pixels to leave out at each side of each axis: where the image ends,
         core mirrors it before cutting blocks.
+    first
+        Output of the first block alone, ``.npy``, for a network of one size.
 
     Returns
     -------
     dict
-        ``shape`` of the blockwise output, ``error`` relative to the largest value.
+        ``shape`` of the blockwise output, ``difference`` relative to the largest value.
     """
     import numpy as np
     from bioimageio.core import create_prediction_pipeline, load_description
@@ -144,7 +154,7 @@ def tiles(
     array = np.load(image)
     outputs = []
     with create_prediction_pipeline(model, weight_format=kind) as pipeline:
-        for blockwise in (True, False):
+        for blockwise in (True, False) if first is None else (True,):
             inputs = {get_member_ids(model.inputs)[0]: array}
             sample = create_sample_for_model(model, inputs=inputs, sample_id="check")
             output = (
@@ -155,8 +165,12 @@ def tiles(
                 )
             )
             outputs.append(next(iter(output.members.values())).data.to_numpy())
-    inside = tuple(slice(n, -n) if n else slice(None) for n in border)
-    blocks, whole = (output[inside] for output in outputs)
+    if first is None:
+        inside = tuple(slice(n, -n) if n else slice(None) for n in border)
+        blocks, whole = (output[inside] for output in outputs)
+    else:
+        whole = np.load(first)
+        blocks = outputs[0][tuple(slice(n) for n in whole.shape)]
     worst = float(np.abs(blocks - whole).max() / max(float(np.abs(whole).max()), 1e-30))
     return {
         "shape": list(outputs[0].shape),

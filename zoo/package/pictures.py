@@ -54,7 +54,8 @@ def write_cover(path: Path, before: np.ndarray, after: np.ndarray) -> None:
     path
         PNG to write.
     before, after
-        (y, x, c) input and output; the first channel is shown.
+        (y, x, c) input and output; of the input the mean over channels is shown, of
+        the output the first channel.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def write_cover(path: Path, before: np.ndarray, after: np.ndarray) -> None:
     from matplotlib import colormaps
     from PIL import Image
 
-    left = colormaps["gray"](_display(before[..., 0], 0.5, 99.8))
+    left = colormaps["gray"](_display(before.mean(axis=-1), 0.5, 99.8))
     right = colormaps["inferno"](_display(_smoothed(after[..., 0]), 1.0, 99.8) ** 0.7)
     picture = np.concatenate([_square(left), _square(right)], axis=1)
     pixels = (255 * picture[..., :3]).round().astype(np.uint8)

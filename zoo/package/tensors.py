@@ -27,10 +27,13 @@ PREPROCESSING: tuple[Operation, ...] = (
 )
 """Scaling to [0, 1] by the extremes, which every consumer computes alike; a recipe
 may declare other steps as ``prediction["preprocessing"]``."""
-POSTPROCESSING: tuple[Operation, ...] = (
-    {"id": "clip", "kwargs": {"min": 0.0, "max": 1e6}},
-)
-"""Removal of negative values; ``prediction["postprocessing"]`` replaces it."""
+POSTPROCESSING: dict[str, tuple[Operation, ...]] = {
+    "density": ({"id": "clip", "kwargs": {"min": 0.0, "max": 1e6}},),
+    "image": ({"id": "clip", "kwargs": {"min": 0.0, "max": 1.0}},),
+    "parameters": (),
+}
+"""Removal of what cannot be, by task: negative densities, values beyond the targets of
+an image; ``prediction["postprocessing"]`` replaces it."""
 
 _TENSOR_TEXT = {
     "density": ("Camera frame, counts", "Density of emitters on the fine grid"),
@@ -42,12 +45,12 @@ _CHANNEL = {"density": "density", "image": "intensity", "parameters": "value"}
 
 def fixed_size(recipe: Recipe) -> int | None:
     """Return the input height and width that a package declares, if fixed, px."""
-    return recipe.network.grid.tile or recipe.prediction.get("tile")
+    return recipe.grid.tile or recipe.prediction.get("tile")
 
 
 def channel_names(recipe: Recipe) -> tuple[list[str], list[str]]:
     """Return the names of the input's and of the output's channels."""
-    grid = recipe.network.grid
+    grid = recipe.grid
     names = []
     for key, count, single in (
         ("input_channels", grid.channels, "intensity"),
@@ -72,7 +75,7 @@ def channel_names(recipe: Recipe) -> tuple[list[str], list[str]]:
 def processing(recipe: Recipe) -> tuple[list[Operation], list[Operation]]:
     """Return the declared steps before and after the network."""
     before = recipe.prediction.get("preprocessing", PREPROCESSING)
-    after = recipe.prediction.get("postprocessing", POSTPROCESSING)
+    after = recipe.prediction.get("postprocessing", POSTPROCESSING[recipe.network.task])
     return plain(list(before)), plain(list(after))
 
 
@@ -136,7 +139,7 @@ def plain(value: Any) -> Any:
 
 
 def _axes(recipe: Recipe) -> str:
-    axes = recipe.network.grid.axes
+    axes = recipe.grid.axes
     if sorted(axes) != sorted("byxc"):
         raise BadPackage(
             f"{recipe.network.name} has the axes {axes}; packages are written for "
@@ -151,7 +154,7 @@ def _input_axis(letter: str, recipe: Recipe, names: list[str]) -> dict[str, Any]
         return {"id": name, "type": "batch"}
     if letter == "c":
         return {"id": name, "type": "channel", "channel_names": names}
-    grid = recipe.network.grid
+    grid = recipe.grid
     size: Any = fixed_size(recipe)
     if size is None:
         least = max(2 * grid.halo + grid.step, 64)
@@ -178,7 +181,7 @@ def _output_axis(letter: str, recipe: Recipe, names: list[str]) -> dict[str, Any
         return {"id": name, "type": "batch"}
     if letter == "c":
         return {"id": name, "type": "channel", "channel_names": names}
-    grid = recipe.network.grid
+    grid = recipe.grid
     axis: dict[str, Any] = {
         "id": name,
         "type": "space",

@@ -103,7 +103,9 @@ class Trials:
             frames = frames[..., None]
         if "b" not in names:
             frames = frames[None]
-        return np.squeeze(np.asarray(model.predict(frames, pixel_size_nm=100.0).image))
+        pixel_nm = self.package.zoo.get("training", {}).get("pixel_size_nm", [100.0])[0]
+        result = model.predict(frames, pixel_size_nm=pixel_nm)
+        return np.squeeze(np.asarray(result.image))
 
     @staticmethod
     def _letters(tensor: dict[str, Any]) -> str:

@@ -8,10 +8,17 @@ from pydantic import Field
 
 from zoo.core.config import Config
 from zoo.core.random import generator
+from zoo.physics.camera import Camera
 from zoo.physics.illumination import Pattern
 from zoo.physics.optics import Optics
 from zoo.physics.specimens import SPECIMENS, Structure
-from zoo.simulate.sim_images import SimPairs, expose, scaled_counts, scaled_target
+from zoo.simulate.sim_images import (
+    SimPairs,
+    SimScene,
+    expose,
+    scaled_counts,
+    scaled_target,
+)
 
 SIGNAL_LEVELS = (15.0, 25.0, 40.0, 60.0, 95.0, 150.0, 240.0, 380.0, 600.0)
 """Nine signal levels over the range of BioSR, photons per pixel on the structure."""
@@ -67,18 +74,26 @@ class ImageBenchmark(Config):
             for image in range(self.images):
                 yield from self._levels(structure, order.index(structure), image)
 
+    def example(self) -> np.ndarray:
+        """Return the counts of one of the pictures, (y, x, 1 or 9) float32.
+
+        The first sample of the first structure at the middle signal level: a picture
+        to show and to test with, made without the others.
+        """
+        structure = self.structures[0]
+        number = list(SPECIMENS).index(structure)
+        photons = sorted(self.photon_levels)[len(self.photon_levels) // 2]
+        camera, origin, scene = self._sample(structure, number, 0)
+        counts = self._counts(scene, camera, origin, (number, 0), photons)
+        return np.ascontiguousarray(np.moveaxis(counts, 0, -1), dtype=np.float32)
+
     def _levels(
         self, structure: Structure, number: int, image: int
     ) -> Iterator[BenchmarkImage]:
-        rng = generator(self.seed, number, image)
-        camera = self.conditions.camera.draw(rng)
-        row, column = rng.integers(512, size=2)
-        origin = (int(row), int(column))
-        scene = self.conditions.scene(rng, structure)
+        camera, origin, scene = self._sample(structure, number, image)
         target = scaled_target(scene)
         for photons in self.photon_levels:
-            noise = generator(self.seed, number, image, round(1000 * photons))
-            counts = expose(scene, noise, camera, photons, origin=origin)
+            counts = self._counts(scene, camera, origin, (number, image), photons)
             yield BenchmarkImage(
                 name=f"{structure}/{photons:g}",
                 structure=structure,
@@ -90,3 +105,25 @@ class ImageBenchmark(Config):
                 pattern=scene.pattern,
                 background_photons=photons * scene.background,
             )
+
+    def _sample(
+        self, structure: Structure, number: int, image: int
+    ) -> tuple[Camera, tuple[int, int], SimScene]:
+        """Return the camera, where on it the picture lies, and what is before it."""
+        rng = generator(self.seed, number, image)
+        camera = self.conditions.camera.draw(rng)
+        row, column = rng.integers(512, size=2)
+        scene = self.conditions.scene(rng, structure)
+        return camera, (int(row), int(column)), scene
+
+    def _counts(
+        self,
+        scene: SimScene,
+        camera: Camera,
+        origin: tuple[int, int],
+        sample: tuple[int, int],
+        photons: float,
+    ) -> np.ndarray:
+        """Return the camera frames of a sample at a signal level, (frame, y, x)."""
+        noise = generator(self.seed, *sample, round(1000 * photons))
+        return expose(scene, noise, camera, photons, origin=origin)

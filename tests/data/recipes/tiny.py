@@ -27,17 +27,29 @@ def tiny_density(*, width: int = 4, dtype: str = "float32") -> Any:
     return keras.Model(frame, ops.nn.depth_to_space(x, 2), name="tiny_density")
 
 
-def tiny_image(*, width: int = 6, dtype: str = "float32") -> Any:
-    """Build a network with global context that takes nine channels."""
+def tiny_image(
+    *,
+    width: int = 6,
+    channels: int = 1,
+    tile: int | None = 24,
+    dtype: str = "float32",
+) -> Any:
+    """Build a network with global context."""
     import keras
     from keras import layers, ops
 
-    stack = keras.Input((None, None, 9), name="stack", dtype="float32")
+    stack = keras.Input((tile, tile, channels), name="stack", dtype="float32")
     x = layers.Conv2D(width, 3, padding="same", dtype=dtype, name="first")(stack)
     attention = ops.sigmoid(ops.mean(x, axis=(1, 2), keepdims=True))
-    x = layers.Conv2D(4, 3, padding="same", dtype="float32", name="second")(
-        x * attention
-    )
+    x = layers.Conv2D(
+        4,
+        3,
+        padding="same",
+        activation="sigmoid",
+        bias_initializer=keras.initializers.Constant(-1.0),
+        dtype="float32",
+        name="second",
+    )(x * attention)
     return keras.Model(stack, ops.nn.depth_to_space(x, 2), name="tiny_image")
 
 
@@ -66,6 +78,13 @@ class TinySource(Source):
         """Return noise as counts, and no emitters."""
         counts = rng.poisson(100, (frames, 16, 16))
         return Recording(counts, Localizations.empty(), self.pixel_size_nm)
+
+
+class ChoosySource(TinySource):
+    """Noise with names."""
+
+    structures: tuple[str, ...] = ("er", "pits")
+    """What is shown; no more."""
 
 
 class TinyBenchmark(Config):
@@ -136,16 +155,23 @@ TINY_IMAGE = Recipe(
         task="image",
         build=tiny_image,
         paper=PAPER,
-        grid=Grid(scale=2, tile=16, channels=9),
-        parameters=712,
+        grid=Grid(scale=2, tile=24),
+        parameters=280,
         published=False,
     ),
+    options={"channels": 9, "tile": 16},
+    training_options={"tile": None},
     source=TinySource(),
     benchmark=TinyBenchmark(channels=9),
     loss=TinyLoss(),
     budgets={"smoke": SMOKE},
     prediction={
+        "overlap": 4,
+        "reference": "mean",
+        "frame_order": "angle-major",
         "input_channels": [f"angle{a}_phase{p}" for a in (1, 2, 3) for p in (1, 2, 3)],
+        "input_text": "Nine raw frames",
+        "output_text": "One fine image",
         "modality": "structured illumination microscopy",
     },
 )

@@ -493,8 +493,9 @@ def test_image_package_without_pixel_size(tmp_path):
     frame = np.random.default_rng(1).random((16, 16)).astype(np.float32)
     Predictor(folder).predict_to_folder(frame, tmp_path / "out")
     assert tifffile.imread(tmp_path / "out" / "image.ome.tif").shape == (32, 32)
-    with pytest.raises(BadInput, match="smaller than the 16 x 16 px"):
-        Predictor(folder).predict(frame[:12])
+    assert Predictor(folder).predict(frame[:12]).image.shape == (24, 32)
+    with pytest.raises(BadInput, match="7 x 16 px are smaller than the 8 x 8 px"):
+        Predictor(folder).predict(frame[:7])
     larger = Predictor(folder).predict(np.pad(frame, 4))
     assert larger.report["options"]["tiles_per_frame"] == 4
     assert any("seams" in warning for warning in larger.warnings)

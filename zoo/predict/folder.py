@@ -12,6 +12,7 @@ from zoo.core.errors import BadInput
 
 RESULTS = (
     "image.ome.tif",
+    "error_map.ome.tif",
     "localizations.csv",
     "reconstruction.ome.tif",
     "preview.png",

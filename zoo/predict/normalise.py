@@ -4,9 +4,11 @@ The preprocessing that a package declares works frame by frame, because that is 
 the exchange format can say.  For a movie of blinking emitters this is fragile: one
 hot pixel compresses everything else in its frame, and a frame without emitters has
 its noise stretched to full range, which shows up as false localizations.  The
-*movie* scale is found once, robustly, and used for every frame.
+*movie* scale is found once, robustly, and used for every frame; `movie_scale` finds it
+for spots, `picture_scales` for sampled pictures.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,8 +27,20 @@ SPOT_PEAK_OVER_MEDIAN = 1.5
 CLIP = (-0.5, 3.0)
 """Scaled values are limited to this range; a hot pixel is at most three times the
 brightest emitters."""
+PICTURE_PEAK_OVER_MEDIAN = 1.2
+"""Largest value of a picture over that behind the median filter.  In simulated pictures
+of cells, sampled at Nyquist's rate, the filter takes 3 to 23 % off the peak without
+noise, and 5 to 34 % off the largest count at 15 to 600 photons."""
+PICTURE_NOISE_SIGMAS = 2.5
+"""The low end of a picture lies this far below its minimum behind the median filter, in
+standard deviations of the noise there: image networks are trained on pictures whose
+lowest count is 0.  Together, counts then span -0.06 to 1.15 in 80 % of those pictures,
+like the 0 to 1 of the training; the filtered minimum alone lets them reach -0.2."""
+PICTURE_CLIP = (-0.1, 1.25)
+"""Scaled pictures are limited to this range, a little more than what was trained."""
 # Minimum and maximum of a frame are those after a 3 x 3 median filter, which no
 # single hot or dead pixel survives.
+_SIGMA_OF_DEVIATION = 1.4826  # of a Gaussian, per median absolute deviation
 
 
 class Frames(Protocol):
@@ -50,6 +64,8 @@ class MovieScale:
     """Background level, in the units of the recording."""
     high: float
     """Peak of a bright emitter, in the units of the recording."""
+    clip: tuple[float, float] = CLIP
+    """Limits of scaled values."""
 
     def apply(self, frames: np.ndarray) -> np.ndarray:
         """Scale frames of any shape to about [0, 1], float32.
@@ -64,7 +80,7 @@ class MovieScale:
         if not self.high > self.low:
             return np.zeros(frames.shape, np.float32)
         scaled = (frames - np.float32(self.low)) / np.float32(self.high - self.low)
-        return np.clip(scaled, *CLIP, dtype=np.float32)
+        return np.clip(scaled, *self.clip, dtype=np.float32)
 
 
 def median_filter_3x3(frame: np.ndarray) -> np.ndarray:
@@ -116,16 +132,69 @@ def movie_scale(recording: Frames) -> MovieScale:
     BadInput
         If the recording has no frames.
     """
-    if recording.frames < 1:
-        raise BadInput("the recording holds no frames")
-    count = min(SAMPLED_FRAMES, recording.frames)
-    numbers = np.unique(np.linspace(0, recording.frames - 1, count).round().astype(int))
     lows, highs = [], []
-    for number in numbers:
-        frame = recording.read(int(number), int(number) + 1)[0]
-        smooth = [median_filter_3x3(channel) for channel in np.moveaxis(frame, -1, 0)]
+    for frame in _sampled(recording):
+        smooth = [median_filter_3x3(channel) for channel in frame]
         lows.append(min(float(channel.min()) for channel in smooth))
         highs.append(max(float(channel.max()) for channel in smooth))
     low = float(np.percentile(lows, LOW_PERCENTILE))
     high = float(np.percentile(highs, HIGH_PERCENTILE))
     return MovieScale(low=low, high=low + SPOT_PEAK_OVER_MEDIAN * (high - low))
+
+
+def picture_scales(
+    recording: Frames, *, groups: Sequence[slice]
+) -> tuple[MovieScale, ...]:
+    """Find the scales of a recording of pictures, one for each group of channels.
+
+    As `movie_scale`, with a low end below the noise and a smaller addition at the
+    high end, both fit for pictures that are sampled at Nyquist's rate.
+
+    Parameters
+    ----------
+    recording
+        Anything with ``frames`` and ``read(start, stop)``; read frame by frame.
+    groups
+        Channels that share a scale.
+
+    Raises
+    ------
+    BadInput
+        If the recording has no frames.
+    """
+    bounds = np.array(
+        [
+            [_picture_bounds(frame[group]) for group in groups]
+            for frame in _sampled(recording)
+        ]
+    )
+    lows = np.percentile(bounds[..., 0], LOW_PERCENTILE, axis=0)
+    highs = np.percentile(bounds[..., 1], HIGH_PERCENTILE, axis=0)
+    noise = PICTURE_NOISE_SIGMAS * np.median(bounds[..., 2], axis=0)
+    tops = lows + PICTURE_PEAK_OVER_MEDIAN * (highs - lows)
+    # without contrast there is nothing to scale, however strong the noise is
+    return tuple(
+        MovieScale(low=float(low - below), high=float(top), clip=PICTURE_CLIP)
+        if top > low
+        else MovieScale(low=float(low), high=float(low), clip=PICTURE_CLIP)
+        for low, top, below in zip(lows, tops, noise, strict=True)
+    )
+
+
+def _picture_bounds(channels: np.ndarray) -> tuple[float, float, float]:
+    """Return minimum and maximum behind the filter, and the noise of dim pixels."""
+    smooth = np.stack([median_filter_3x3(channel) for channel in channels])
+    # most pixels of a picture of cells lie in the background
+    noise = _SIGMA_OF_DEVIATION * np.median(np.abs(channels - smooth))
+    return float(smooth.min()), float(smooth.max()), float(noise)
+
+
+def _sampled(recording: Frames) -> Iterator[np.ndarray]:
+    """Read frames spread over a recording, each (c, y, x)."""
+    if recording.frames < 1:
+        raise BadInput("the recording holds no frames")
+    count = min(SAMPLED_FRAMES, recording.frames)
+    numbers = np.unique(np.linspace(0, recording.frames - 1, count).round().astype(int))
+    for number in numbers:
+        frame = recording.read(int(number), int(number) + 1)[0]
+        yield np.moveaxis(frame, -1, 0)

@@ -1,57 +1,40 @@
 """A package made callable on recordings of any length."""
 
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from zoo.core.errors import BadInput, BadPackage
+from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
 from zoo.io.packages import Package, open_package
-from zoo.io.stacks import Stack, open_stack
+from zoo.io.stacks import Stack
 from zoo.predict.contract import Contract, read_contract
 from zoo.predict.engines import Engine, choose_engine, make_engine
 from zoo.predict.folder import staged
-from zoo.predict.forward import RESCALING, forward, operation_name
-from zoo.predict.normalise import MovieScale, movie_scale
+from zoo.predict.forward import forward
+from zoo.predict.normalise import MovieScale, movie_scale, picture_scales
+from zoo.predict.options import check_options, rescales
 from zoo.predict.plan import Plan, make_plan
-from zoo.predict.report import Observed, Timing, build_report, collect_warnings
+from zoo.predict.recording import Recording, open_recording
+from zoo.predict.reference import Comparison, why_no_error_map
+from zoo.predict.report import (
+    Observed,
+    Timing,
+    build_report,
+    collect_warnings,
+    output_names,
+)
+from zoo.predict.result import Memory, Result, Sink
 from zoo.predict.tasks import localize
-from zoo.predict.writing import FolderWriter, write_summary
+from zoo.predict.writing import FolderWriter, needed_bytes, write_summary
+
+__all__ = ["Predictor", "Result"]
 
 Progress = Callable[[int, int], None]
 """Called with the frames done and the frames in all."""
-
-
-@dataclass
-class Result:
-    """What a prediction found."""
-
-    task: str
-    """``density`` or ``image``."""
-    image: np.ndarray
-    """Density task: sum over frames of the density, (y, x) float32.  Image task: all
-    images, (t, y, x, c) float32 without t and c of length one; where they went to a
-    file, the first one."""
-    image_axes: str
-    """Letters of the axes of `image`."""
-    pixel_size_nm: float | None
-    """Edge of a pixel of `image`."""
-    localizations: Localizations | None
-    """Emitters of all frames (density task); None where they went to a file."""
-    preview_source: np.ndarray
-    """Mean frame of the input, (y, x) float32."""
-    report: dict[str, Any]
-    """Everything worth knowing about how this came about."""
-    warnings: list[str] = field(default_factory=list[str])
-    """What a user should know, one line each; also in `report`."""
-    folder: Path | None = None
-    """Where files were written, if they were."""
 
 
 class Predictor:
@@ -75,8 +58,20 @@ class Predictor:
         by default (density task).
     normalization
         ``frame``: as the package declares, frame by frame.  ``movie``: one robust
-        scale for the recording, see `zoo.predict.normalise`.  ``auto``: ``movie``
-        for a density package and two or more frames, otherwise ``frame``.
+        scale for the recording, see `zoo.predict.normalise`; raw frames share it,
+        channels of a hyperstack have their own.  ``auto``: ``movie`` for an image
+        package of this zoo, and for a density package and two or more frames;
+        otherwise ``frame``.
+    match_intensity
+        Whether images get the intensities of their input: the network's own are
+        arbitrary.  Least squares of the blurred image to the input's widefield
+        picture, for each frame and channel.
+    frame_order
+        Order of raw frames in the recording, ``angle-major`` or ``phase-major``; by
+        default that of the package.
+    error_map
+        Whether images are compared with their input, where that is a
+        diffraction-limited picture of the same field; see `zoo.predict.reference`.
 
     Raises
     ------
@@ -94,6 +89,9 @@ class Predictor:
         tile: int | None = None,
         threshold: float | None = None,
         normalization: str = "auto",
+        match_intensity: bool = False,
+        frame_order: str | None = None,
+        error_map: bool = True,
     ) -> None:
         if isinstance(package, str | Path):
             package = open_package(package)
@@ -104,7 +102,19 @@ class Predictor:
         self.tile = tile
         self.threshold = self.contract.threshold if threshold is None else threshold
         self.normalization = normalization
-        self._check(threshold)
+        self.match_intensity = match_intensity
+        self.frame_order = frame_order
+        self.error_map = error_map
+        check_options(
+            self.contract,
+            name=package.name,
+            batch_size=batch_size,
+            tile=tile,
+            threshold=threshold,
+            normalization=normalization,
+            match_intensity=match_intensity,
+            frame_order=frame_order,
+        )
 
     @property
     def name(self) -> str:
@@ -144,18 +154,11 @@ class Predictor:
             If the recording cannot be read, is too small for the package, or its
             pixel size is needed and missing.
         """
-        tables: list[Localizations] = []
-        images: list[np.ndarray] = []
-        with self._open(source, pixel_size_nm) as stack:
-            result = self._run(stack, tables.append, images.append, progress)
-        if result.task == "density":
-            result.localizations = Localizations.concatenate(tables)
-        else:
-            movie = np.concatenate(images)
-            lengths = zip("tyxc", movie.shape, strict=True)
-            drop = [axis for axis, n in lengths if axis in "tc" and n == 1]
-            result.image = movie.squeeze(tuple("tyxc".index(axis) for axis in drop))
-            result.image_axes = "".join(a for a in "tyxc" if a not in drop)
+        memory = Memory()
+        recording = self._open(source, pixel_size_nm)
+        with recording.stack:
+            result = self._run(recording, memory, progress)
+        memory.fill(result)
         return result
 
     def predict_to_folder(
@@ -169,9 +172,10 @@ class Predictor:
     ) -> Result:
         """Run the package on a recording and write the results as they come.
 
-        Memory does not grow with the number of frames.  Writes ``image.ome.tif``, or
-        ``localizations.csv`` and ``reconstruction.ome.tif``, with ``preview.png`` and
-        ``report.json``; they appear together, when all of them are complete.
+        Memory does not grow with the number of frames.  Writes ``image.ome.tif`` and
+        perhaps ``error_map.ome.tif``, or ``localizations.csv`` and
+        ``reconstruction.ome.tif``, with ``preview.png`` and ``report.json``; they
+        appear together, when all of them are complete.
 
         Parameters
         ----------
@@ -189,24 +193,35 @@ class Predictor:
         OSError
             If the folder cannot be written or the disk is full.
         """
-        with self._open(source, pixel_size_nm) as stack:
-            fine = stack.height * stack.width * self.contract.scale**2 * 4
-            movie = self.contract.task == "image" and stack.frames > 1
-            needed = 2 * stack.frames * fine if movie else fine
+        recording = self._open(source, pixel_size_nm)
+        with recording.stack as stack:
+            needed = needed_bytes(
+                stack.height * stack.width * self.contract.scale**2,
+                images=None
+                if self.contract.task == "density"
+                else stack.frames
+                * len(recording.groups)
+                * len(output_names(self.package)),
+                compared=self._no_map(recording) is None,
+            )
             with staged(directory, overwrite=overwrite, needed_bytes=needed) as part:
                 with FolderWriter(part) as writer:
-                    result = self._run(
-                        stack, writer.add_table, writer.add_images, progress
-                    )
+                    result = self._run(recording, writer, progress)
                     if result.task == "density" and result.pixel_size_nm:
                         writer.finish_density(result.image, result.pixel_size_nm)
                     else:
-                        writer.finish_images(result.pixel_size_nm)
+                        writer.finish_images(
+                            result.pixel_size_nm,
+                            channel_names=stack.channel_names
+                            if len(recording.groups) > 1
+                            else output_names(self.package),
+                        )
                 write_summary(
                     part,
                     result.report,
                     before=result.preview_source,
                     after=result.image,
+                    errors=result.error_map,
                 )
         result.folder = Path(directory)
         return result
@@ -226,125 +241,145 @@ class Predictor:
         plan = self._plan(frames.shape[1], frames.shape[2])
         return forward(self.engine, self.contract, frames, plan=plan)
 
-    def _check(self, threshold: float | None) -> None:
-        """Refuse impossible options before anything is opened."""
-        contract = self.contract
-        if contract.task not in ("image", "density"):
-            raise BadPackage(
-                f"{self.name} is of the task {contract.task!r}; "
-                "image and density can be run on recordings"
-            )
-        for name, value in (("batch size", self.batch_size), ("tile", self.tile)):
-            if value is not None and value < 1:
-                raise BadInput(f"the {name} must be at least 1, not {value}")
-        if threshold is not None and contract.task != "density":
-            raise BadInput(
-                f"{self.name} makes images; a threshold is for density packages"
-            )
-        if not 0 < self.threshold < math.inf:
-            raise BadInput(f"the threshold must be positive, not {threshold}")
-        if self.normalization not in ("auto", "frame", "movie"):
-            raise BadInput(
-                "normalization must be auto, frame or movie, "
-                f"not {self.normalization!r}"
-            )
-        declared = {operation_name(operation) for operation in contract.preprocessing}
-        if self.normalization == "movie" and not declared & RESCALING:
-            raise BadInput(
-                f"{self.name} declares no {' or '.join(RESCALING)} that a scale for "
-                "the whole movie could replace; use --normalization frame"
-            )
-        if contract.batch is not None and self.batch_size not in (None, contract.batch):
-            raise BadInput(f"{self.name} only takes batches of {contract.batch}")
-
     def _open(
         self, source: str | Path | np.ndarray | Stack, pixel_size_nm: float | None
-    ) -> Stack:
+    ) -> Recording:
         """Open a recording and make sure that the package can take it."""
-        wanted = self.contract.channels
-        if isinstance(source, Stack):
-            stack = source
-        else:
-            stack = open_stack(source, pixel_size_nm=pixel_size_nm, channels=wanted)
+        recording = open_recording(
+            source,
+            self.contract,
+            name=self.name,
+            pixel_size_nm=pixel_size_nm,
+            frame_order=self.frame_order,
+        )
         try:
-            if stack.channels != wanted:
-                raise BadInput(
-                    f"{stack.source} has {stack.channels} channels, "
-                    f"{self.name} needs {wanted}"
-                )
-            if self.contract.task == "density" and stack.pixel_size_nm is None:
-                raise BadInput(
-                    f"{stack.source} states no pixel size, which localizations need; "
-                    "give it with --pixel-size-nm"
-                )
-            self._plan(stack.height, stack.width)
+            self._plan(recording.stack.height, recording.stack.width)
         except BadInput:
-            stack.close()
+            recording.stack.close()
             raise
-        return stack
+        return recording
 
     def _plan(self, height: int, width: int) -> Plan:
         return make_plan(
             self.contract, height, width, batch_size=self.batch_size, tile=self.tile
         )
 
-    def _run(
+    def _no_map(self, recording: Recording) -> str | None:
+        """Return why there is no error map; None if there is one."""
+        return why_no_error_map(
+            self.contract, recording.stack.pixel_size_nm, wanted=self.error_map
+        )
+
+    def _scales(self, recording: Recording) -> tuple[MovieScale, ...]:
+        """Return one scale for each group of channels; none to scale frame by frame."""
+        contract = self.contract
+        pictures = contract.task == "image"
+        ours = contract.reference is not None or contract.frame_order is not None
+        by_movie = self.normalization == "movie" or (
+            self.normalization == "auto"
+            and (ours and rescales(contract) if pictures else recording.frames > 1)
+        )
+        if not by_movie:
+            return ()
+        if pictures:
+            return picture_scales(recording, groups=recording.groups)
+        return (movie_scale(recording),)
+
+    def _images(
         self,
-        stack: Stack,
-        on_table: Callable[[Localizations], None],
-        on_images: Callable[[np.ndarray], None],
-        progress: Progress | None,
+        frames: np.ndarray,
+        groups: Sequence[slice],
+        *,
+        plan: Plan,
+        scales: Sequence[MovieScale],
+    ) -> np.ndarray:
+        """Return what the network makes of frames, group by group of channels."""
+        outputs = [
+            forward(
+                self.engine, self.contract, frames[..., group], plan=plan, scale=scale
+            )
+            for group, scale in zip(groups, scales or [None] * len(groups), strict=True)
+        ]
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
+
+    def _run(
+        self, recording: Recording, sink: Sink, progress: Progress | None
     ) -> Result:
         """Pass a recording through the network, handing on what comes out."""
-        contract = self.contract
+        contract, stack = self.contract, recording.stack
         density = contract.task == "density"
         plan = self._plan(stack.height, stack.width)
         timing = Timing(time.perf_counter())
-        by_movie = self.normalization == "movie" or (
-            self.normalization == "auto" and density and stack.frames > 1
-        )
-        scale: MovieScale | None = movie_scale(stack) if by_movie else None
+        scales = self._scales(recording)
+        no_map = self._no_map(recording)
+        comparison = None
+        if no_map is None or self.match_intensity:
+            comparison = Comparison(recording.groups, match=self.match_intensity)
         fine_nm = stack.pixel_size_nm and stack.pixel_size_nm / contract.scale
         observed = Observed()
-        image = np.zeros((0, 0), np.float32)
-        for start in range(0, stack.frames, plan.chunk):
-            frames = stack.read(start, start + plan.chunk)
+        image, before = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
+        errors: np.ndarray | None = None
+        chunk = max(1, plan.chunk // len(recording.groups))
+        for start in range(0, stack.frames, chunk):
+            frames = recording.read(start, start + chunk)
             observed.add(frames, stack.dtype)
-            output = forward(self.engine, contract, frames, plan=plan, scale=scale)
+            output = self._images(frames, recording.groups, plan=plan, scales=scales)
             if density:
                 added = output[..., 0].sum(axis=0)
                 image = added if not start else np.add(image, added, out=image)
                 table = self._localize(output[..., 0], start + 1, fine_nm)
                 observed.localizations += len(table)
-                on_table(table)
+                sink.add_table(table)
             else:
-                image = output[0] if not start else image
-                on_images(output)
+                maps = None
+                if comparison is not None:
+                    output, maps = comparison.add(frames, output)
+                if maps is not None and no_map is None:
+                    sink.add_errors(maps)
+                    errors = maps[0] if not start else errors
+                if not start:
+                    image = output[0]
+                    before = frames[0][..., recording.groups[0]].mean(axis=-1)
+                sink.add_images(output)
             timing.note(observed.frames)
             if progress is not None:
                 progress(observed.frames, stack.frames)
-        warnings = collect_warnings(contract, stack, plan, observed)
+        warnings = collect_warnings(contract, recording, plan, observed)
+        warnings += comparison.warnings() if comparison is not None else []
         report = build_report(
             self.package,
             contract,
-            stack,
+            recording,
             engine=self.engine,
             plan=plan,
-            scale=scale,
+            scales=scales,
             threshold=self.threshold,
             observed=observed,
             timing=timing,
             warnings=warnings,
         )
+        if not density:
+            report["options"]["match_intensity"] = self.match_intensity
+            if comparison is not None and self.match_intensity:
+                report["intensity"] = comparison.intensities()
+            report["error_map"] = (
+                {"skipped": no_map}
+                if comparison is None or no_map is not None
+                else comparison.summary(fine_nm)
+            )
+        compared = comparison.figures if comparison and no_map is None else None
         return Result(
             task=contract.task,
             image=image,
             image_axes="yx" if density else "yxc",
             pixel_size_nm=fine_nm,
             localizations=None,
-            preview_source=observed.mean,
+            preview_source=observed.mean if density else before,
             report=report,
             warnings=warnings,
+            error_map=errors,
+            rsp=None if compared is None else compared[..., 0],
+            rse=None if compared is None else compared[..., 1],
         )
 
     def _localize(

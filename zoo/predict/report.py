@@ -3,7 +3,7 @@
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,8 @@ from zoo.predict.contract import Contract
 from zoo.predict.engines import Engine
 from zoo.predict.normalise import MovieScale
 from zoo.predict.plan import Plan
+from zoo.predict.recording import Recording
+from zoo.predict.reference import looks_super_resolved
 
 PIXEL_SIZE_TOLERANCE = 0.02
 """Relative distance from the training range at which a pixel size gets a warning."""
@@ -29,7 +31,7 @@ class Observed:
     frames: int = 0
     """Frames seen."""
     constant: int = 0
-    """Frames of a single value."""
+    """Frames of a single value, in any of their channels."""
     saturated: int = 0
     """Frames with a pixel at the largest value of the file's integer type."""
     localizations: int = 0
@@ -39,12 +41,13 @@ class Observed:
 
     def add(self, frames: np.ndarray, dtype: np.dtype[Any]) -> None:
         """Take note of frames, (t, y, x, c)."""
-        flat = frames.reshape(len(frames), -1)
-        high = flat.max(axis=1)
+        high = frames.max(axis=(1, 2))
+        flat = (high == frames.min(axis=(1, 2))).any(axis=1)
         self.frames += len(frames)
-        self.constant += int(np.count_nonzero(high == flat.min(axis=1)))
+        self.constant += int(np.count_nonzero(flat))
         if dtype.kind in "ui":
-            self.saturated += int(np.count_nonzero(high >= np.iinfo(dtype).max))
+            full = (high >= np.iinfo(dtype).max).any(axis=1)
+            self.saturated += int(np.count_nonzero(full))
         summed = frames.sum(axis=0, dtype=float).mean(axis=-1)
         self.total = summed if self.total is None else self.total + summed
 
@@ -82,21 +85,37 @@ def pixel_size_warning(contract: Contract, pixel_size_nm: float | None) -> str |
     'pixels of 160 nm lie outside the training range of 100 nm'
     """
     limits = contract.training.get("pixel_size_nm")
-    if limits is None or pixel_size_nm is None:
+    if limits is None:
         return None
     low, high = _limits(limits)
+    if pixel_size_nm is None:
+        return (
+            "the recording states no pixel size; the network was trained for "
+            f"{_range(low, high)} nm, check yours and give it with --pixel-size-nm"
+        )
     slack = PIXEL_SIZE_TOLERANCE
     if low * (1 - slack) <= pixel_size_nm <= high * (1 + slack):
         return None
+    found = f"pixels of {pixel_size_nm:.4g} nm lie outside the training range of "
+    found += f"{_range(low, high)} nm"
+    if contract.task == "density":
+        return (
+            f"{found}; expect missed and false localizations, or train for this "
+            "pixel size"
+        )
+    if looks_super_resolved(contract, pixel_size_nm):
+        return (
+            f"{found}: the recording looks already super-resolved, or enlarged; give "
+            "the camera's own image to the package"
+        )
     return (
-        f"pixels of {pixel_size_nm:.4g} nm lie outside the training range of "
-        f"{_range(low, high)} nm; expect missed and false localizations, or train "
-        "for this pixel size"
+        f"{found}; fine structure may be missing or made up, resample the recording "
+        "or train for this pixel size"
     )
 
 
 def collect_warnings(
-    contract: Contract, stack: Stack, plan: Plan, observed: Observed
+    contract: Contract, recording: Recording, plan: Plan, observed: Observed
 ) -> list[str]:
     """Return what the user should know about a recording and its results.
 
@@ -104,26 +123,32 @@ def collect_warnings(
     ----------
     contract
         The package, with its training conditions.
-    stack
+    recording
         The recording.
     plan
         How frames were cut.
     observed
         What was counted.
     """
+    stack = recording.stack
     found = list(stack.notes)
+    if text := recording.order_warning():
+        found.append(text)
     if text := pixel_size_warning(contract, stack.pixel_size_nm):
         found.append(text)
-    if len(plan.tiles) > 1 and (contract.halo is None or contract.fixed):
+    blended = contract.fixed is None or contract.overlap > 0
+    if len(plan.tiles) > 1 and (contract.halo is None or not blended):
         found.append(
             "the package does not say how far its network looks; seams between its "
             f"tiles of {plan.tile[0]} x {plan.tile[1]} px are possible"
         )
     count = observed.frames
     if observed.constant:
+        what = "are constant (a single value)"
+        if stack.channels > 1:
+            what = "have a channel that is constant (a single value)"
         found.append(
-            f"{observed.constant} of {count} frames are constant (a single value); "
-            "nothing can be found in them"
+            f"{observed.constant} of {count} frames {what}; nothing can be found there"
         )
     if observed.saturated:
         found.append(
@@ -160,11 +185,11 @@ def _density_warnings(
 def build_report(
     package: Package,
     contract: Contract,
-    stack: Stack,
+    recording: Recording,
     *,
     engine: Engine,
     plan: Plan,
-    scale: MovieScale | None,
+    scales: Sequence[MovieScale],
     threshold: float,
     observed: Observed,
     timing: Timing,
@@ -172,15 +197,21 @@ def build_report(
 ) -> dict[str, Any]:
     """Return everything worth knowing about a prediction, ready for JSON."""
     seconds = time.perf_counter() - timing.start
+    stack = recording.stack
     pixel_nm = stack.pixel_size_nm
     options: dict[str, Any] = {
         "batch_size": plan.batch,
         "tile": list(plan.tile),
         "tiles_per_frame": len(plan.tiles),
-        "normalization": "frame" if scale is None else "movie",
+        "normalization": "movie" if scales else "frame",
     }
-    if scale is not None:
-        options |= {"movie_low": scale.low, "movie_high": scale.high}
+    if len(scales) == 1:
+        options |= {"movie_low": scales[0].low, "movie_high": scales[0].high}
+    elif scales:  # one for each channel
+        options["movie_low"] = [scale.low for scale in scales]
+        options["movie_high"] = [scale.high for scale in scales]
+    if recording.order is not None:
+        options["frame_order"] = recording.order
     report: dict[str, Any] = {
         "package": {
             "name": package.name,
@@ -200,6 +231,7 @@ def build_report(
             "height": stack.height,
             "width": stack.width,
             "channels": stack.channels,
+            "channels_per_run": contract.channels,
             "dtype": stack.dtype.name,
             "axes": stack.axes,
             "pixel_size_nm": pixel_nm,
@@ -232,6 +264,13 @@ def build_report(
         "peak_memory_mib": peak_memory_mib(),
         "warnings": warnings,
     }
+
+
+def output_names(package: Package) -> tuple[str, ...]:
+    """Return the names of a network's output channels; one stands for no axis."""
+    axes = package.outputs[0]["axes"]
+    axis = next((axis for axis in axes if axis["id"] == "channel"), {})
+    return tuple(map(str, axis.get("channel_names", ("image",))))
 
 
 def provenance(engine_versions: Mapping[str, str]) -> dict[str, str]:

@@ -33,7 +33,8 @@ def load(name_or_path: "str | Path", **options: "Any") -> "Predictor":
         also of another program.
     **options
         Passed to `zoo.predict.predictor.Predictor`: ``engine``, ``batch_size``,
-        ``tile``, ``threshold``, ``normalization``.
+        ``tile``, ``threshold``, ``normalization``, ``match_intensity``,
+        ``frame_order``, ``error_map``.
 
     Raises
     ------

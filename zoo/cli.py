@@ -2,13 +2,28 @@
 
 import json
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from zoo import terminal
+from zoo.options import (
+    AsJson,
+    Debug,
+    Engine,
+    FrameOrder,
+    MatchIntensity,
+    NoErrorMap,
+    Overwrite,
+    Package,
+    PixelSize,
+    Quiet,
+    Scale,
+    Settings,
+    Size,
+    Threshold,
+)
 
 app = typer.Typer(
     name="zoo",
@@ -18,57 +33,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
 )
-
-
-class Engine(StrEnum):
-    """Programs that run a network."""
-
-    auto = "auto"
-    onnx = "onnx"
-    keras = "keras"
-
-
-class Scale(StrEnum):
-    """How frames are scaled before the network."""
-
-    auto = "auto"
-    frame = "frame"
-    movie = "movie"
-
-
-class Size(StrEnum):
-    """Training budgets."""
-
-    smoke = "smoke"
-    cpu = "cpu"
-    gpu = "gpu"
-
-
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print results and errors only.")
-]
-Debug = Annotated[
-    bool, typer.Option("--debug", help="Show the traceback of a failure.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the recipe."),
-]
-Package = Annotated[
-    str, typer.Argument(metavar="NAME|PATH", help="Package: name, folder, zip or URL.")
-]
-PixelSize = Annotated[
-    float | None,
-    typer.Option(
-        "--pixel-size-nm", help="Edge of a camera pixel; overrides the file's."
-    ),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option("--threshold", help="Smallest accepted response, 0 to 1."),
-]
 
 
 def _command(name: str, example: str) -> Callable[[Callable[..., None]], Any]:
@@ -151,6 +115,9 @@ def predict(
     normalization: Annotated[
         Scale, typer.Option(help="One scale per frame or per movie.")
     ] = Scale.auto,
+    match_intensity: MatchIntensity = False,
+    frame_order: FrameOrder = None,
+    no_error_map: NoErrorMap = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     _debug: Debug = False,
@@ -165,6 +132,9 @@ def predict(
         tile=tile,
         threshold=threshold,
         normalization=normalization.value,
+        match_intensity=match_intensity,
+        frame_order=frame_order,
+        error_map=not no_error_map,
     )
     with terminal.progress("frames", quiet=quiet) as progress:
         result = model.predict_to_folder(

@@ -9,6 +9,9 @@ from zoo.core.errors import BadInput, BadPackage
 from zoo.io.stacks import Stack, open_stack
 from zoo.predict.contract import Contract
 
+# What judges raw frames needs SciPy, which takes a while to import and which packages
+# for other recordings do not need: it is imported where there are raw frames.
+
 _LOOKED_AT = 4  # frames that are judged by whether they are raw frames in this order
 
 

@@ -1,6 +1,8 @@
 """Every recipe is consistent with its network, its budgets and its scores."""
 
 import re
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,12 @@ from zoo import catalog
 from zoo.core.localizations import Localizations
 from zoo.core.recipe import Recipe
 from zoo.package import score as scoring
+from zoo.predict.raw_frames import ORDERS
 from zoo.simulate.benchmark import DensityBenchmark
+from zoo.simulate.image_benchmark import ImageBenchmark
 from zoo.train.fit import plan
 
+ROOT = Path(__file__).parents[2]
 RECIPES = catalog.recipes()
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
@@ -72,7 +77,7 @@ def test_the_changes_of_every_stage_are_possible(recipe):
             assert {key.partition("__")[0] for key in stage.changes} <= allowed
             same = recipe.model_dump(exclude=allowed)
             assert staged.model_dump(exclude=allowed) == same
-            grid = recipe.network.grid
+            grid = recipe.grid
             size = getattr(staged.source, "crop_px", grid.tile or grid.step)
             assert size % grid.step == 0
 
@@ -88,7 +93,14 @@ def test_training_ends_under_the_declared_conditions(recipe):
 @every_recipe
 def test_the_builder_takes_the_options(recipe):
     model = recipe.network.build(**recipe.options)
+    grid = recipe.grid
     assert model.name == recipe.network.name
+    assert model.input_shape == (None, grid.tile, grid.tile, grid.channels)
+    assert model.output_shape[-1] == grid.outputs
+    # what is trained becomes the package: the same weights under the same names
+    trained = recipe.network.build(**recipe.options | recipe.training_options)
+    shapes = [[(w.path, tuple(w.shape)) for w in m.weights] for m in (model, trained)]
+    assert shapes[0] == shapes[1]
     if not set(recipe.options) - {"mean", "std"}:
         counted = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
         assert counted == recipe.network.parameters
@@ -102,6 +114,16 @@ def test_training_and_test_seeds_differ(recipe):
 @every_recipe
 def test_the_test_set_lies_within_the_training_conditions(recipe):
     benchmark, source = recipe.benchmark, recipe.source
+    if isinstance(benchmark, ImageBenchmark):
+        low, high = source.photons
+        assert low <= min(benchmark.photon_levels)
+        assert max(benchmark.photon_levels) <= high
+        assert set(benchmark.structures) <= set(source.structures)
+        # the same light, microscopes and cameras; the sizes of pictures may differ
+        sizes = {"crop_px", "field_px"}
+        wanted = source.model_dump(exclude=sizes)
+        assert benchmark.conditions.model_dump(exclude=sizes) == wanted
+        return
     if not isinstance(benchmark, DensityBenchmark):
         return
     for value, (low, high) in (
@@ -149,8 +171,13 @@ def figures(metrics: dict[str, Any]) -> set[str]:
 
 
 @every_recipe
+def test_a_published_package_has_scores_to_reach(recipe):
+    published = (ROOT / "specs" / recipe.name / "rdf.yaml").is_file()
+    assert recipe.acceptance or not published
+
+
+@every_recipe
 def test_thresholds_name_what_is_measured(recipe, monkeypatch):
-    assert recipe.acceptance
     names = [threshold.metric for threshold in recipe.acceptance]
     assert len(names) == len(set(names))
     for threshold in recipe.acceptance:
@@ -183,10 +210,23 @@ def test_thresholds_name_what_is_measured(recipe, monkeypatch):
 
 @every_recipe
 def test_the_predictor_is_told_what_it_must_know(recipe):
+    told, grid = recipe.prediction, recipe.grid
+    if grid.tile is not None:
+        # tiles of a network that sees all of them differ where they meet: blended
+        assert 0 < told["overlap"] <= grid.tile // 2
+    if grid.channels > 1:
+        assert len(set(told["input_channels"])) == grid.channels
+    if "frame_order" in told:
+        assert told["frame_order"] in ORDERS
+        angles = [name.partition("_")[0] for name in told["input_channels"]]
+        consecutive = [name for name, _ in groupby(angles)]
+        assert (consecutive == sorted(set(angles))) == (
+            told["frame_order"] == "angle-major"
+        )
     if recipe.network.task != "density":
+        assert told.get("reference") in (None, "mean")
         return
-    told = recipe.prediction
     assert 0 < told["threshold"] < 1
     assert told["window_px"] % 2 == 1
-    assert told["tile"] > 2 * recipe.network.grid.halo
-    assert told["tile"] % recipe.network.grid.step == 0
+    assert told["tile"] > 2 * grid.halo
+    assert told["tile"] % grid.step == 0

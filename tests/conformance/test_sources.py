@@ -6,6 +6,7 @@ import pytest
 from zoo import catalog
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
+from zoo.core.network import Grid
 from zoo.core.random import generator
 from zoo.core.recipe import Recipe, Source
 from zoo.simulate.write import write_simulation
@@ -31,9 +32,16 @@ every_source = pytest.mark.parametrize(("recipe", "source"), CASES)
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
 
-def check_fit(recipe: Recipe, pair: tuple[np.ndarray, np.ndarray]) -> None:
+def trained_grid(recipe: Recipe) -> Grid:
+    """Return what the network promises while it is trained."""
+    return recipe.override(options=recipe.options | recipe.training_options).grid
+
+
+def check_fit(
+    recipe: Recipe, pair: tuple[np.ndarray, np.ndarray], grid: Grid | None = None
+) -> None:
     """Assert that a pair has the shapes, types and values that a network takes."""
-    grid = recipe.network.grid
+    grid = grid or trained_grid(recipe)
     scale = recipe.options.get("upsampling", grid.scale)
     frame, target = pair
     assert frame.ndim == target.ndim == 3
@@ -52,6 +60,12 @@ def check_fit(recipe: Recipe, pair: tuple[np.ndarray, np.ndarray]) -> None:
 def test_pairs_fit_the_network(recipe, source):
     for index in range(4):
         check_fit(recipe, source.sample(generator(1, index)))
+
+
+@every_recipe
+def test_the_declared_source_shows_what_the_package_takes(recipe):
+    # smaller pictures may be trained on; those declared fill the package's tile
+    check_fit(recipe, recipe.source.sample(generator(1, 9)), recipe.grid)
 
 
 @every_source
@@ -109,7 +123,11 @@ def test_recordings_look_like_a_users_file(recipe):
     first = recipe.source.record(generator(7), frames=3)
     again = recipe.source.record(generator(7), frames=3)
     other = recipe.source.record(generator(8), frames=3)
-    assert first.counts.shape[0] == 3
+    # several exposures of a picture are channels, or pages that follow each other
+    exposures = getattr(recipe.source, "exposures", 1)
+    stacked = (*first.counts.shape[:1], *first.counts.shape[3:])
+    assert stacked in {(3, exposures), (3 * exposures,)}
+    assert exposures == recipe.grid.channels
     assert first.counts.ndim in (3, 4)
     assert first.counts.dtype == np.uint16
     assert first.pixel_size_nm > 0

@@ -10,9 +10,11 @@ from zoo.core.localizations import Localizations
 from zoo.core.recipe import Recipe
 from zoo.evaluate.localizations import score
 from zoo.io.packages import Package
+from zoo.package.score_images import as_predict, score_pictures
 from zoo.physics.crlb import gaussian_crlb
 from zoo.predict.predictor import Predictor
 from zoo.simulate.benchmark import CAMERAS, BenchmarkRecording, DensityBenchmark
+from zoo.simulate.image_benchmark import ImageBenchmark
 
 FIGURES = (
     "jaccard",
@@ -51,7 +53,8 @@ def score_package(
         pools both cameras, ``density_emccd`` and ``density_scmos`` tell them apart;
         ``photons_<camera>/<photons>`` holds isolated emitters with
         ``rmse_over_crlb``; ``empty/all/false_per_100_frames`` counts what is found
-        where nothing is.
+        where nothing is.  For an image task see
+        `zoo.package.score_images.score_pictures`.
 
     Raises
     ------
@@ -59,10 +62,14 @@ def score_package(
         If the recipe's test set is of a kind that this version does not know.
     """
     benchmark = recipe.benchmark
+    if isinstance(benchmark, ImageBenchmark):
+        predictor = Predictor(package, engine=engine, error_map=False)
+        return score_pictures(as_predict(predictor, benchmark), benchmark)
     if not isinstance(benchmark, DensityBenchmark):
         raise BadInput(
             f"{recipe.name} declares a test set of the type "
-            f"{type(benchmark).__name__}; this version scores DensityBenchmark"
+            f"{type(benchmark).__name__}; this version scores DensityBenchmark and "
+            "ImageBenchmark"
         )
     predictor = Predictor(package, engine=engine)
     predictions = [

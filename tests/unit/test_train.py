@@ -33,6 +33,7 @@ from zoo.train.fit import (
     save,
 )
 from zoo.train.run import RECIPE, RUN, WEIGHTS, read_run, train
+from zoo.train.start import start_from
 
 # Keras 3.15 turns its variables into arrays in a way that NumPy 2 deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -502,3 +503,49 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(tmp_path, monke
         save(tmp_path, model, optimizer, [row, row])
     monkeypatch.undo()
     assert restore(tmp_path, model, optimizer)[0] == 1
+
+
+def test_a_run_can_start_from_another_ones_weights(finished, tmp_path):
+    recipe = RECIPE_OF_TESTS.override(
+        budgets={"smoke": Budget(stages=STAGES[:1], learning_rate=0.0)}, name="again"
+    )
+    for start, expected in (
+        (finished, weights(finished / WEIGHTS)),
+        (finished / "stage-2.npz", weights(finished / WEIGHTS)),
+    ):
+        folder = tmp_path / start.name
+        train(recipe, budget="smoke", run_folder=folder, start=start)
+        got = weights(folder / WEIGHTS)
+        # kernels and biases; the statistics of the normalisation move by themselves
+        for number in (0, 1, -2, -1):
+            assert np.array_equal(got[number], expected[number])
+        run = read_run(folder)
+        name = WEIGHTS if start == finished else start.name
+        assert run["start"] == f"tiny_noise/{name}"
+        assert len(run["start_sha256"]) == 64
+
+
+def test_a_kernel_of_one_channel_is_spread_over_several(tmp_path):
+    def network(channels: int) -> keras.Model:
+        image = keras.Input((8, 8, channels))
+        return keras.Model(image, layers.Conv2D(2, 3)(image))
+
+    one, three = network(1), network(3)
+    one.save(tmp_path / "one.keras")
+    start_from(three, tmp_path / "one.keras")
+    image = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
+    mean = image.mean(axis=-1, keepdims=True)
+    assert np.allclose(
+        three.predict_on_batch(image), one.predict_on_batch(mean), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [("nowhere", "does not exist"), ("wide", "same architecture and width")],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path, start, message):
+    tiny(width=5).save(tmp_path / "wide.keras")
+    path = tmp_path / ("wide.keras" if start == "wide" else start)
+    with pytest.raises(BadInput, match=message):
+        train(RECIPE_OF_TESTS, budget="smoke", run_folder=tmp_path / "run", start=path)

@@ -19,10 +19,10 @@ from zoo.layers.fourier import (
 from zoo.layers.resize import Convention
 
 
-EMPTY = -2.5
-"""Output before the sigmoid at the start of training: 0.08, about the mean of a picture
-of cell structures.  From 0.5, where a bias of zero starts, the first steps push all
-pixels down together until the sigmoid is flat, and the output stays black."""
+EMPTY = -3.2
+"""Output before the sigmoid at the start of training: 0.04, about the mean of a picture
+of cell structures.  A bias of zero starts at 0.5, from where the first steps push all
+pixels down together until the sigmoid is flat and the output stays black."""
 
 
 def dfcan(

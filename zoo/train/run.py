@@ -12,8 +12,8 @@ import keras
 from zoo.core.errors import BadInput
 from zoo.core.recipe import BudgetName, Recipe
 from zoo.train.fit import CHECKPOINT, HISTORY, Progress, fit
+from zoo.train.start import WEIGHTS, start_from
 
-WEIGHTS = "weights.keras"
 RECIPE = "recipe.json"
 RUN = "run.json"
 
@@ -25,6 +25,7 @@ def train(
     run_folder: Path,
     settings: dict[str, Any] | None = None,
     data: str | None = None,
+    start: Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -46,6 +47,8 @@ def train(
         The changes that made `recipe` from its published form; kept for resuming.
     data
         Folder of measured pairs that `recipe` was pointed at; kept for resuming.
+    start
+        Weights to start from, see `zoo.train.start.start_from`; random ones without.
     resume
         Continue the run in `run_folder`.
     progress
@@ -59,8 +62,8 @@ def train(
     Raises
     ------
     BadInput
-        If the folder holds a run already, holds none to resume, or the recipe
-        changed since it was started.
+        If the folder holds a run already, holds none to resume, the recipe changed
+        since it was started, or the weights to start from do not fit.
     """
     if budget not in recipe.budgets:
         raise BadInput(
@@ -86,6 +89,7 @@ def train(
                 "budget": budget,
                 "settings": settings or {},
                 "data": data,
+                "start_path": None if start is None else str(start),
                 "finished": False,
             },
         )
@@ -95,13 +99,15 @@ def train(
     model = recipe.network.build(
         **recipe.options | recipe.training_options, dtype=precision
     )
+    run = read_run(run_folder)
+    if run.get("start_path"):
+        run |= start_from(model, Path(run["start_path"]))
     history = fit(model, recipe, chosen, run_folder, progress=progress)
     final = recipe.network.build(**recipe.options)
     final.set_weights(model.get_weights())
     temporary = run_folder / f"part-{WEIGHTS}"
     final.save(temporary)
     temporary.replace(run_folder / WEIGHTS)
-    run = json.loads((run_folder / RUN).read_text(encoding="utf-8"))
     run |= {
         "finished": True,
         "samples": chosen.samples,

@@ -1,0 +1,95 @@
+"""Beginning where another training ended instead of at random weights."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo.core.errors import BadInput
+from zoo.io.keras_file import check_keras_file
+
+WEIGHTS = "weights.keras"
+
+
+def start_from(model: keras.Model, path: Path) -> dict[str, str]:
+    """Give a network the weights of another one of its architecture.
+
+    The kernel that meets the input may be that of a single-channel network: it is
+    then spread evenly over the channels, so that the new network first does with the
+    mean of its channels what the old one did with its only one.
+
+    Parameters
+    ----------
+    model
+        Network to set.
+    path
+        ``.keras`` file, checkpoint ``.npz`` of a run, or the folder of a package or
+        run, of which ``weights.keras`` is taken.
+
+    Returns
+    -------
+    record
+        ``start``: what was read, without where it lay; ``start_sha256``: its hash.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing or holds the weights of another architecture.
+    BadPackage
+        If a ``.keras`` file holds anything but stock layers.
+    """
+    file = path / WEIGHTS if path.is_dir() else path
+    if not file.is_file():
+        raise BadInput(
+            f"{file} does not exist; name a package, a run, a .keras file or a "
+            "checkpoint .npz to start from"
+        )
+    values = _read(file)
+    if len(values) != len(model.weights):
+        raise BadInput(
+            f"{file} holds {len(values)} arrays, the network has "
+            f"{len(model.weights)}; start from one of the same architecture"
+        )
+    fitting = [
+        _fitted(value, variable, file)
+        for value, variable in zip(values, model.weights, strict=True)
+    ]
+    for value, variable in zip(fitting, model.weights, strict=True):
+        variable.assign(value)
+    return {
+        "start": f"{_name(file.parent)}/{file.name}",
+        "start_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+
+
+def _read(file: Path) -> list[np.ndarray]:
+    if file.suffix == ".npz":
+        with np.load(file) as arrays:
+            names = sorted(name for name in arrays.files if name.startswith("model_"))
+            return [arrays[name] for name in names]
+    check_keras_file(file)
+    loaded: Any = keras.saving.load_model(file, compile=False, safe_mode=True)
+    return loaded.get_weights()
+
+
+def _fitted(value: np.ndarray, variable: Any, file: Path) -> np.ndarray:
+    wanted = tuple(variable.shape)
+    if value.shape == wanted:
+        return value
+    if value.ndim == len(wanted) == 4 and value.shape == (*wanted[:2], 1, wanted[3]):
+        return np.repeat(value / wanted[2], wanted[2], axis=2)
+    raise BadInput(
+        f"{file}: {variable.path} has the shape {value.shape}, the network needs "
+        f"{wanted}; start from one of the same architecture and width"
+    )
+
+
+def _name(folder: Path) -> str:
+    """Return the recipe that a folder is about, or the folder's own name."""
+    record = folder / "recipe.json"
+    if record.is_file():
+        return str(json.loads(record.read_text(encoding="utf-8"))["name"])
+    return folder.name

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
+
+if TYPE_CHECKING:
+    from zoo.predict.predictor import Predictor, Result
 
 Progress = Callable[..., None]
 
@@ -17,6 +20,7 @@ def scores(
     truth: Path | None = None,
     pixel_size_nm: float | None = None,
     threshold: float | None = None,
+    frame_order: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Score a package, or a table of localizations.
@@ -26,19 +30,23 @@ def scores(
     name
         Package, or a ``.csv`` of localizations that is compared with `truth`.
     source, truth
-        A recording and what is true about it: a table of emitters or an image on the
-        output grid.  Without both, the package's frozen test set is used.
+        A recording and what is true about it: a table of emitters, or an image on the
+        output grid for every image that the package makes.  Without both, the
+        package's frozen test set is used.
     pixel_size_nm
         Camera pixel, if the recording does not say.
     threshold
         Smallest accepted response, if not the package's own.
+    frame_order
+        Order of raw frames in the recording, if not the package's own.
     progress
         Called with frames done and frames in all.
 
     Returns
     -------
     metrics : dict
-        Group, condition, figure.
+        Group, condition, figure; for images those of
+        `zoo.evaluate.movies.image_metrics`.
 
     Raises
     ------
@@ -60,6 +68,7 @@ def scores(
         truth,
         pixel_size_nm=pixel_size_nm,
         threshold=threshold,
+        frame_order=frame_order,
         progress=progress,
     )
 
@@ -85,15 +94,18 @@ def _recording(
     *,
     pixel_size_nm: float | None,
     threshold: float | None,
+    frame_order: str | None,
     progress: Progress | None,
 ) -> dict[str, Any]:
     import zoo
     from zoo.io.tables import read_localizations
 
-    model = zoo.load(name, threshold=threshold)
+    model = zoo.load(
+        name, threshold=threshold, frame_order=frame_order, error_map=False
+    )
     result = model.predict(source, pixel_size_nm=pixel_size_nm, progress=progress)
     if truth.suffix.lower() != ".csv":
-        return {"image": {truth.name: _compare_images(result.image, truth)}}
+        return _compare_images(model, result, source, truth, frame_order=frame_order)
     if result.localizations is None:
         raise BadInput(
             f"{name} makes images; compare it with an image, not the table {truth}"
@@ -176,20 +188,77 @@ def _compare_tables(found: Path, truth: Path) -> dict[str, Any]:
     )
 
 
-def _compare_images(image: Any, truth: Path) -> dict[str, float]:
+def _compare_images(
+    model: "Predictor",
+    result: "Result",
+    source: str,
+    truth: Path,
+    *,
+    frame_order: str | None,
+) -> dict[str, Any]:
+    """Score images against those of a file, and say in a line if they do not fit."""
+    from zoo.evaluate.movies import image_metrics
+    from zoo.io.stacks import open_stack
+    from zoo.predict.reference import why_no_error_map
+
+    images = _movie(result)
+    frames, *size, channels = images.shape
+    with open_stack(truth, channels=None) as stack:
+        if [stack.height, stack.width] != size:
+            raise BadInput(
+                f"{truth} has {stack.height} x {stack.width} px, the prediction "
+                f"{size[0]} x {size[1]} px; the truth must lie on the output grid, "
+                f"{model.contract.scale} times as fine as the recording"
+            )
+        if (stack.frames, stack.channels) != (frames, channels):
+            raise BadInput(
+                f"{truth} holds {stack.frames} frames of {stack.channels} channels, "
+                f"the prediction {frames} of {channels}; "
+                "give one image of the truth for every image that is made"
+            )
+        target = stack.read(0, stack.frames)
+    inputs, pixel_nm = _inputs(model, result, source, frame_order)
+    comparable = result.task == "image" and (
+        why_no_error_map(model.contract, pixel_nm) is None
+    )
+    try:
+        return image_metrics(
+            images,
+            target,
+            pixel_size_nm=result.pixel_size_nm,
+            inputs=inputs,
+            comparable=comparable,
+        )
+    except ValueError as error:
+        raise BadInput(f"{truth}: {error}") from error
+
+
+def _movie(result: "Result") -> Any:
+    """Return the images of a result with all four axes, (t, y, x, c)."""
     import numpy as np
 
-    from zoo.evaluate.images import score
-    from zoo.io.stacks import open_stack
+    images = np.asarray(result.image)
+    missing = [k for k, axis in enumerate("tyxc") if axis not in result.image_axes]
+    return np.expand_dims(images, tuple(missing))
 
-    with open_stack(truth) as stack:
-        if stack.frames != 1:
-            raise BadInput(f"{truth} must hold one image, not {stack.frames}")
-        target = stack.read(0, 1)[0, ..., 0]
-    found = np.squeeze(np.asarray(image))
-    if found.shape != target.shape:
-        raise BadInput(
-            f"{truth} has {target.shape} px, the prediction {found.shape}; "
-            "the truth must lie on the output grid"
-        )
-    return score(found, target)
+
+def _inputs(
+    model: "Predictor", result: "Result", source: str, frame_order: str | None
+) -> tuple[Any, float | None]:
+    """Return what each image was made from, (t, y, x, c), and the camera pixel, nm."""
+    import numpy as np
+
+    from zoo.predict.recording import open_recording
+
+    if result.task != "image":
+        return result.preview_source[None, ..., None], None
+    recording = open_recording(
+        source, model.contract, name=model.name, frame_order=frame_order
+    )
+    camera_nm = result.pixel_size_nm and result.pixel_size_nm * model.contract.scale
+    with recording.stack as stack:
+        frames = recording.read(0, stack.frames)
+    # several outputs of one group were made from the same channels
+    outputs = _movie(result).shape[-1] // len(recording.groups)
+    means = [frames[..., group].mean(axis=-1) for group in recording.groups]
+    return np.stack([m for m in means for _ in range(outputs)], axis=-1), camera_nm

@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
 
 from zoo import assess
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
+from zoo.evaluate.baselines import bicubic
+from zoo.evaluate.images import affine_match, psnr
 from zoo.io.tables import write_localizations
+from zoo.physics.optics import bin_pixels
+from zoo.predict.contract import Contract
+from zoo.predict.result import Result
 
 
 def truth_table(n=200, seed=0):
@@ -55,46 +61,166 @@ def test_tables_are_compared_from_files(tmp_path):
 
 
 class Model:
-    """Stands in for a predictor."""
+    """Stands in for a predictor: doubles the grid of what it is given, or knows."""
 
-    def __init__(self, result):
-        self.result = result
+    name = "some"
 
-    def predict(self, source, **_):
-        assert source == "movie.tif"
-        return self.result
+    def __init__(self, images, axes, *, channels=1, reference="mean"):
+        self.contract = Contract(
+            task="image",
+            scale=2,
+            channels=channels,
+            reference=reference,
+            frame_order="angle-major" if channels == 9 else None,
+            training={"pixel_size_nm": 62.6},
+        )
+        self.images, self.axes = images, axes
+
+    def predict(self, _source, *, pixel_size_nm, progress):
+        assert progress is None
+        return Result(
+            task="image",
+            image=self.images,
+            image_axes=self.axes,
+            pixel_size_nm=pixel_size_nm and pixel_size_nm / 2,
+            localizations=None,
+            preview_source=np.zeros((1, 1)),
+            report={},
+        )
 
 
-class Result:
-    def __init__(self, image, localizations=None):
-        self.image = image
-        self.localizations = localizations
-        self.report = {"output": {"pixel_size_nm": None, "height": 20, "width": 30}}
+def write(path, array, axes):
+    tifffile.imwrite(path, array.astype(np.float32), metadata={"axes": axes}, ome=True)
+    return path
 
 
 @pytest.fixture
-def image(monkeypatch):
-    picture = np.random.default_rng(3).random((20, 30)).astype(np.float32)
-    monkeypatch.setattr("zoo.load", lambda *_, **__: Model(Result(picture)))
-    return picture
+def scene(tmp_path, monkeypatch):
+    """Return truth (t, Y, X), a recording of it on disk, and a way to set the model."""
+    rng = np.random.default_rng(3)
+    truth = gaussian_filter(rng.random((3, 96, 128)), (0, 1.5, 1.5))
+    truth = 1000 * (truth - truth.min())
+    blurred = gaussian_filter(truth, (0, 3, 3))
+    recording = bin_pixels(blurred, 2)
+    write(tmp_path / "movie.ome.tif", recording, "TYX")
+    write(tmp_path / "truth.ome.tif", truth, "TYX")
+
+    def use(images, axes="tyx", **options):
+        model = Model(images, axes, **options)
+        monkeypatch.setattr("zoo.load", lambda *_, **__: model)
+
+    return truth, recording, use
 
 
-def test_images_are_compared_on_the_output_grid(image, tmp_path):
-    path = tmp_path / "truth.tif"
-    tifffile.imwrite(path, 5 * image + 2, photometric="minisblack")
-    metrics = assess.scores("some", source="movie.tif", truth=path)
-    assert metrics["image"]["truth.tif"]["pearson"] == pytest.approx(1)
-    tifffile.imwrite(path, image[:18], photometric="minisblack")
-    with pytest.raises(BadInput, match="output grid"):
-        assess.scores("some", source="movie.tif", truth=path)
-    stack = np.stack([image] * 5)
-    tifffile.imwrite(path, stack, photometric="minisblack")
-    with pytest.raises(BadInput, match="one image, not 5"):
-        assess.scores("some", source="movie.tif", truth=path)
+def evaluate(tmp_path, source="movie.ome.tif", truth="truth.ome.tif", **options):
+    return assess.scores(
+        "some", source=str(tmp_path / source), truth=tmp_path / truth, **options
+    )
 
 
-@pytest.mark.usefixtures("image")
-def test_an_image_is_not_compared_with_a_table(tmp_path):
+def test_a_perfect_movie_beats_its_enlarged_input_in_every_frame(scene, tmp_path):
+    truth, recording, use = scene
+    use(0.01 * truth + 7)
+    metrics = evaluate(tmp_path, pixel_size_nm=62.6)
+    own, simple = metrics["image"]["prediction"], metrics["image"]["bicubic"]
+    assert own["ssim"] == pytest.approx(1, abs=1e-6)
+    assert own["nrmse_euclidean"] < 1e-4
+    assert own["pearson"] == pytest.approx(1, abs=1e-6)
+    assert np.isnan(own["ms_ssim"])
+    expected = []
+    for picture, goal in zip(recording, truth, strict=True):
+        enlarged = affine_match(bicubic(picture), goal)
+        expected.append(psnr(enlarged, goal, data_range=np.ptp(goal)))
+    assert simple["psnr_db"] == pytest.approx(np.mean(expected), abs=1e-3)
+    by_frame = metrics["frame"]
+    assert list(by_frame) == ["1", "2", "3"]
+    found = [by_frame[t]["psnr_bicubic_db"] for t in by_frame]
+    assert found == pytest.approx(expected, abs=1e-3)
+    # the truth under the blur is what the camera saw
+    assert metrics["input"]["prediction"]["rsp"] > 0.99
+    resolution = metrics["resolution"]
+    assert resolution["bicubic"]["frc_nm"] > 31.3
+    assert "decorrelation_nm" not in resolution["bicubic"]
+    assert resolution["prediction"]["decorrelation_nm"] == pytest.approx(
+        resolution["truth"]["decorrelation_nm"]
+    )
+
+
+def test_without_a_pixel_size_lengths_are_in_pixels(scene, tmp_path):
+    truth, _, use = scene
+    use(truth, reference=None)
+    metrics = evaluate(tmp_path)
+    assert "decorrelation_px" in metrics["resolution"]["truth"]
+    assert "input" not in metrics
+    assert "rsp" not in metrics["frame"]["1"]
+
+
+def test_an_input_as_fine_as_the_output_is_no_reference(scene, tmp_path):
+    truth, _, use = scene
+    use(truth)
+    assert "input" in evaluate(tmp_path, pixel_size_nm=62.6)
+    assert "input" not in evaluate(tmp_path, pixel_size_nm=31.3)
+
+
+def test_channels_are_compared_one_by_one(scene, tmp_path):
+    truth, recording, use = scene
+    write(tmp_path / "two.ome.tif", np.stack([recording, recording], 1), "TCYX")
+    wrong = np.roll(truth, 9, axis=2)
+    use(np.stack([truth, wrong], axis=-1), "tyxc")
+    write(tmp_path / "truth2.ome.tif", np.stack([truth, truth], axis=1), "TCYX")
+    metrics = evaluate(tmp_path, "two.ome.tif", "truth2.ome.tif")
+    assert list(metrics["frame"])[:2] == ["1 channel 1", "1 channel 2"]
+    first, second = (metrics["frame"][f"2 channel {c}"] for c in (1, 2))
+    assert first["pearson"] == pytest.approx(1, abs=1e-6)
+    assert second["pearson"] < 0.5
+    assert first["rsp"] > second["rsp"]
+
+
+def test_raw_frames_are_enlarged_from_their_mean(scene, tmp_path):
+    truth, recording, use = scene
+    waves = 1 + 0.5 * np.cos(2 * np.pi * np.arange(9) / 3)
+    raw = recording[:, None] * waves[:, None, None]
+    write(tmp_path / "raw.ome.tif", raw.reshape(27, 48, 64), "TYX")
+    use(truth, channels=9)
+    metrics = evaluate(tmp_path, "raw.ome.tif")
+    plain = psnr(
+        affine_match(bicubic(recording[0]), truth[0]),
+        truth[0],
+        data_range=np.ptp(truth[0]),
+    )
+    assert metrics["frame"]["1"]["psnr_bicubic_db"] == pytest.approx(plain, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda truth: truth[:, ::2, ::2], "output grid, 2 times as fine"),
+        (lambda truth: truth[:, :90], "90 x 128 px, the prediction 96 x 128 px"),
+        (lambda truth: truth[:2], "2 frames of 1 channels, the prediction 3 of 1"),
+        (lambda truth: truth * [[[1]], [[0]], [[1]]], "picture 2 of the truth is con"),
+    ],
+)
+def test_truth_that_does_not_fit_is_named_in_a_line(change, complaint, scene, tmp_path):
+    truth, _, use = scene
+    use(truth)
+    write(tmp_path / "truth.ome.tif", change(truth), "TYX")
+    with pytest.raises(BadInput, match=complaint) as caught:
+        evaluate(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_black_prediction_has_scores_but_no_resolution(scene, tmp_path):
+    truth, _, use = scene
+    use(np.zeros_like(truth))
+    metrics = evaluate(tmp_path)
+    assert np.isnan(metrics["image"]["prediction"]["pearson"])
+    assert metrics["image"]["prediction"]["psnr_db"] > 0
+    assert np.isnan(metrics["resolution"]["prediction"]["frc_px"])
+
+
+def test_an_image_is_not_compared_with_a_table(scene, tmp_path):
+    truth, _, use = scene
+    use(truth)
     write_localizations(tmp_path / "truth.csv", truth_table())
     with pytest.raises(BadInput, match="makes images"):
-        assess.scores("some", source="movie.tif", truth=tmp_path / "truth.csv")
+        evaluate(tmp_path, truth="truth.csv")

@@ -34,7 +34,11 @@ NAMES = {
     "nrmse": "NRMSE",
     "psnr": "PSNR",
     "ssim": "SSIM",
+    "ms": "MS",
     "frc": "FRC",
+    "fwhm": "FWHM",
+    "rsp": "RSP",
+    "rse": "RSE",
     "jaccard": "Jaccard",
     "pearson": "Pearson",
 }

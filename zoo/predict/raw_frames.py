@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import fft
-from scipy.signal.windows import tukey
 
 from zoo.core.errors import BadInput
 
@@ -176,7 +175,7 @@ def _split(frames: np.ndarray) -> _Parts | None:
     )
     chosen = np.unique(np.linspace(0, count - 1, min(count, _GROUPS)).round())
     height, width = (s.stop - s.start for s in box)
-    window = tukey(height, 0.5)[:, None] * tukey(width, 0.5)[None]
+    window = _taper(height)[:, None] * _taper(width)[None]
     f_y, f_x = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
     radius = np.hypot(f_y, f_x)
     once = (f_x > 0) & (f_x < 0.5)  # modes whose conjugate is not there, too
@@ -216,6 +215,13 @@ def _split(frames: np.ndarray) -> _Parts | None:
         error=float((alike / (low.sum() * len(chosen))) ** 0.5),
         white=bool(powers[3, 1] < _COLOURED * powers[3, 2]),
     )
+
+
+def _taper(length: int) -> np.ndarray:
+    """Return a window that rises over a quarter of its length at either end."""
+    place = (np.arange(length) + 0.5) / length
+    edge = np.minimum(place, 1 - place)
+    return np.sin(np.pi / 2 * np.minimum(4 * edge, 1)) ** 2
 
 
 def _alike(group: np.ndarray) -> np.ndarray:

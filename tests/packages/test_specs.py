@@ -126,9 +126,13 @@ def test_samples_and_cover_show_the_test_tensors(folder):
 @each
 def test_predictor_reproduces_the_test_output(folder):
     package = Package(folder)
-    model = Predictor(package, engine="onnx", normalization="frame")
+    model = Predictor(package, engine="onnx", normalization="frame", error_map=False)
+    pixel_nm = package.zoo["training"]["pixel_size_nm"][0]
 
-    found = model.predict(package.test_input(), pixel_size_nm=100.0).image
+    result = model.predict(package.test_input(), pixel_size_nm=pixel_nm)
+
+    assert result.warnings == []
+    found = result.image
 
     expected = np.squeeze(package.test_output())
     assert relative_error(np.squeeze(found), expected) < 1e-4

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from zoo.evaluate.decorrelation import decorrelation
-from zoo.evaluate.images import affine_match, nrmse, pearson, psnr, ssim
+from zoo.evaluate.images import affine_match, nmse, nrmse, pearson, psnr, ssim
 from zoo.evaluate.resolution import frc
 from zoo.evaluate.similarity import ms_ssim
 from zoo.evaluate.squirrel import error_map
@@ -78,7 +78,8 @@ def all_similarities(prediction: np.ndarray, target: np.ndarray) -> dict[str, fl
     -------
     figures : dict
         Those of `similarity` with the target's span as data range, ``nrmse_minmax``,
-        ``nrmse_mean`` and ``pearson``.
+        ``nrmse_mean``, ``pearson``, and ``nmse_percent``, for which only the gain is
+        matched.
 
     Raises
     ------
@@ -96,6 +97,7 @@ def all_similarities(prediction: np.ndarray, target: np.ndarray) -> dict[str, fl
         "nrmse_mean": nrmse(matched, target, norm="mean")
         if np.mean(target)
         else float("nan"),
+        "nmse_percent": nmse(prediction, target),
         "pearson": pearson(prediction, target),
     }
 

@@ -6,7 +6,12 @@ from scipy import ndimage
 
 from zoo.core.errors import BadInput
 from zoo.io.stacks import open_stack
-from zoo.predict.normalise import MovieScale, median_filter_3x3, movie_scale
+from zoo.predict.normalise import (
+    MovieScale,
+    median_filter_3x3,
+    movie_scale,
+    picture_scales,
+)
 
 
 def _movie(frames=60, *, rng=None):
@@ -95,3 +100,46 @@ def test_nothing_to_scale():
 def test_scale_is_linear_in_between():
     values = np.array([50.0, 100.0, 150.0, 200.0])
     assert MovieScale(100, 200).apply(values).tolist() == [-0.5, 0.0, 0.5, 1.0]
+
+
+def _pictures(rng):
+    """Two channels (t, y, x, 2): smooth blobs over noise; the second is ten times."""
+    blobs = ndimage.gaussian_filter(rng.random((64, 64)) ** 30, 2)
+    pictures = 100 + 800 * blobs / blobs.max() + rng.normal(0, 4, (5, 64, 64))
+    return np.stack([pictures, 10 * pictures], axis=-1)
+
+
+def test_pictures_reach_from_below_the_noise_to_above_the_peak():
+    pictures = _pictures(np.random.default_rng(7))
+    each = open_stack(pictures, channels=2)
+    first, second = picture_scales(each, groups=(slice(0, 1), slice(1, 2)))
+    scaled = first.apply(pictures[..., 0])
+    # a peak of 2 px sigma loses a tenth, noise adds a little: 0.9 to 1.05
+    assert 0.85 < scaled.max() < 1.05
+    assert -0.02 < scaled.min() < 0.02
+    assert second.low == pytest.approx(10 * first.low, rel=1e-4)
+    assert second.high == pytest.approx(10 * first.high, rel=1e-4)
+    (joint,) = picture_scales(each, groups=(slice(0, 2),))
+    assert joint.high == pytest.approx(second.high, rel=0.1)
+    assert joint.low < 100
+
+
+def test_pictures_with_hot_and_dead_pixels_keep_their_scale():
+    pictures = _pictures(np.random.default_rng(8))[..., :1]
+    group = (slice(0, 1),)
+    (before,) = picture_scales(open_stack(pictures), groups=group)
+    pictures[:, 3, 3] = 60000
+    pictures[:, 40, 9] = 0
+    pictures[2] = 100  # an exposure without light
+    (after,) = picture_scales(open_stack(pictures), groups=group)
+    assert after.low == pytest.approx(before.low, abs=3)
+    assert after.high == pytest.approx(before.high, rel=0.01)
+    assert after.apply(pictures).max() == 1.25
+    assert after.apply(pictures).min() == np.float32(-0.1)
+
+
+def test_pictures_without_contrast_become_zero():
+    flat = np.full((2, 16, 16), 7.0)
+    flat[0, 5, 5] = 1000
+    (scale,) = picture_scales(open_stack(flat), groups=(slice(0, 1),))
+    assert not scale.apply(flat).any()

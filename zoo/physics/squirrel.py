@@ -89,7 +89,10 @@ def error_map(
     if largest_fwhm_px <= 0:
         raise ValueError(f"largest_fwhm_px must be positive, not {largest_fwhm_px}")
     if factor > 1:
+        flat = not np.ptp(w)
         w = np.asarray(zoom(w, factor, order=3, mode="grid-mirror", grid_mode=True))
+        if flat:  # splines leave a trace of contrast
+            w = np.full_like(w, np.ravel(reference)[0])
     match = _Match(w, s)
     sigma = match.best_sigma(largest_fwhm_px * factor * _TO_SIGMA)
     covariance, variance = match.moments(sigma)

@@ -10,6 +10,9 @@ PIXELS = 512
 """Edge of a picture's longer side, px; larger images are binned to about this."""
 IMAGE_PIXELS = 1024
 """The same where the result is an image, whose detail the picture is to show."""
+DARK_ERROR = 0.05
+"""Errors below this part of the input's range stay dark, however few greater ones there
+are: a map of nothing but noise shall not look alarming."""
 _BACKGROUND = "#101014"
 _TEXT = "#e8e8ec"
 _DPI = 100
@@ -31,7 +34,7 @@ def write_preview(
     Grey for input and image, a perceptually uniform colour map for a density of
     emitters and for an error map.  Brightness is stretched between percentiles; a
     density is smoothed to the display's resolution first, because single fine pixels
-    would not be seen.
+    would not be seen.  Zero is black in an error map.
 
     Parameters
     ----------
@@ -72,6 +75,7 @@ def write_preview(
     figure = Figure(figsize=size, dpi=_DPI, facecolor=_BACKGROUND)
     FigureCanvasAgg(figure)
     wide = (size[0] - _MARGIN) / len(pictures)
+    span = 1.0
     for i, (picture, colours) in enumerate(pictures):
         axes = figure.add_axes(
             (
@@ -82,6 +86,12 @@ def write_preview(
             )
         )
         low, high = _stretch(picture, colours)
+        title = titles[i]
+        if picture is pictures[0][0]:
+            span = high - low
+        elif colours == "magma":
+            high = max(high, DARK_ERROR * span)
+            title += f", white is {100 * high / span:.2g} % of the input's range"
         axes.imshow(
             picture,
             cmap=colours,
@@ -91,7 +101,7 @@ def write_preview(
             interpolation="nearest",
         )
         axes.set_axis_off()
-        axes.set_title(titles[i], color=_TEXT, fontsize=10, pad=5)
+        axes.set_title(title, color=_TEXT, fontsize=10, pad=5)
         if pixel_size_nm is not None:
             _scale_bar(axes, before.shape, pixel_size_nm)
     # without the program's version in it, equal results give equal files

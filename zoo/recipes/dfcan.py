@@ -87,6 +87,15 @@ diffraction-limited picture that the output can be compared with."""
 FRAMES = [f"angle{angle}_phase{phase}" for angle in (1, 2, 3) for phase in (1, 2, 3)]
 """Names of the raw frames in the order that the network takes them."""
 
+FROM_WIDEFIELD = Budget(
+    stages=plan((0, 6, 8, 3), steps=100, batch=4),
+    learning_rate=5e-4,
+    mixed_precision=True,
+    validation_samples=8,
+)
+"""Training on raw frames that starts from widefield weights (``zoo train --start``),
+which took most of the work: the same structures, noise and optics."""
+
 DFCAN_SIM = Recipe(
     name="dfcan_sim",
     title="DFCAN - nine raw SIM frames to one image",
@@ -100,7 +109,7 @@ DFCAN_SIM = Recipe(
     source=SimPairs(modality="sim", crop_px=128),
     benchmark=ImageBenchmark(),
     loss=MsePlusSsim(),
-    budgets=BUDGETS,
+    budgets=BUDGETS | {"cpu": FROM_WIDEFIELD},
     seed=2021,
     tags=(
         "structured-illumination-microscopy",
@@ -135,6 +144,7 @@ DFCAN_WIDEFIELD = DFCAN_SIM.override(
         "follows from what cell structures look like."
     ),
     options={"spectrum_px": SPECTRUM_PX},
+    budgets=BUDGETS,
     source__modality="widefield",
     benchmark__conditions__modality="widefield",
     prediction=TILING

@@ -4,20 +4,41 @@ The program names no layers: a checkpoint lists ``conv2d_1``, ``conv2d_2``, … 
 order in which the network is built, between ``lambda``, ``multiply`` and ``add`` layers
 without weights.  That order is the only key (Qiao et al. 2021,
 doi:10.1038/s41592-020-01048-5).
+
+`load_dfcan` gives the network, `convert` a package.
 """
 
 import re
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 from converters.mapping import MappingError, Move, apply_moves
+from converters.packages import Origin, origin_of, refuse_existing, write_converted
 from converters.readers import Checkpoint, read_keras2
+from zoo.core.random import generator
+from zoo.core.recipe import Recipe
 from zoo.layers.fourier import Spectrum
 from zoo.models.dfcan import dfcan
+from zoo.recipes.dfcan import DFCAN_SIM, DFCAN_WIDEFIELD
+from zoo.simulate.sim_images import RAW_FRAMES, SimPairs, expose
 
 LAYOUTS = {"DFCAN": (4, 4, 0.8), "DFGAN": (5, 10, 0.1)}
 """Groups, blocks to a group and exponent of the two published networks."""
+
+TILE = 128
+"""Height and width of the program's training patches and of its resized spectra, px:
+the only size at which the attention sees amplitudes as in the training."""
+
+OVERLAP = 1 / 4
+"""Part of a tile by which neighbours in a larger image overlap and are blended."""
+
+LICENCE = "MIT"
+"""Of the authors' program, which is all that can be known."""
+
+_PHOTONS = 150.0  # signal level of the test picture
 
 
 def load_dfcan(
@@ -94,6 +115,193 @@ def load_dfcan(
     return model
 
 
+def convert(
+    source: str | Path,
+    destination: str | Path,
+    *,
+    tile: int = TILE,
+    verify: bool = True,
+) -> Path:
+    """Turn a checkpoint of the authors' program into a package.
+
+    The package is the network as that program ran it: spectra unnormalised, in its
+    orientation, resized by its rule, on tiles of the size of its training patches,
+    after scaling by the extremes of all channels.  It has no recipe, states no training
+    conditions and no scores, because the checkpoint does not tell them.
+
+    Parameters
+    ----------
+    source
+        File from ``save`` or ``save_weights``, of 1 channel (widefield), 9 or 25 (raw
+        SIM frames) or any other number, and any scale; both follow from its tensors.
+    destination
+        Folder to create, the package itself.
+    tile
+        Height and width that the network takes, px.
+    verify
+        Whether to run every weights entry with the official tool first.
+
+    Returns
+    -------
+    package : Path
+        With ``weights.keras`` and ``model.onnx``.
+
+    Raises
+    ------
+    BadInput
+        If the file cannot be read, or `destination` holds something already.
+    MappingError
+        If it is not a DFCAN, such as the generator of DFGAN.
+    BadPackage
+        If what was written does not give the network's outputs.
+
+    Notes
+    -----
+    The ZeroCostDL4Mic notebook of the same name writes files of the same layout, whose
+    training resized spectra to the edge of its patches.  They can be told apart only by
+    who has them, and come out right where those patches had 128 px.
+    """
+    path, directory = Path(source), Path(destination)
+    checkpoint = read_keras2(path)
+    count = len(_convolutions(checkpoint, path))
+    groups, blocks, _ = LAYOUTS["DFGAN"]
+    if count == _convolution_count(groups, blocks):
+        raise MappingError(
+            f"{path} holds the generator of DFGAN, which is another network; "
+            "--as dfcan takes the checkpoints of DFCAN"
+        )
+    groups, blocks, gamma = LAYOUTS["DFCAN"]
+    model = load_dfcan(path, tile=tile, groups=groups, blocks=blocks, gamma=gamma)
+    refuse_existing(directory)
+    origin = origin_of(path, checkpoint.written_by)
+    recipe = description(model, origin)
+    return write_converted(
+        model,
+        recipe,
+        directory,
+        image=_test_image(recipe),
+        origin=origin,
+        prose=_prose(recipe, origin),
+        licence=LICENCE,
+        verify=verify,
+    )
+
+
+def description(model: keras.Model, origin: Origin) -> Recipe:
+    """Return what describes the tensors of a converted network.
+
+    Raw frames have names where they are those of three orientations with three phases
+    or of five with five; their mean is then a widefield picture of the field.
+    """
+    _, tile, _, channels = _shape(model)
+    scale = _shape(model, output=True)[1] // tile
+    angles = {RAW_FRAMES: 3, 25: 5}.get(channels)
+    prediction: dict[str, Any] = {"overlap": round(OVERLAP * tile)}
+    if channels == 1:
+        taken = "one widefield image"
+        prediction |= {"reference": "mean"}
+    elif angles is None:
+        taken = f"{channels} images"
+    else:
+        taken = f"{channels} raw SIM frames"
+        names = [
+            f"angle{angle}_phase{phase}"
+            for angle in range(1, angles + 1)
+            for phase in range(1, angles + 1)
+        ]
+        prediction |= {"reference": "mean", "input_channels": names}
+        if channels == RAW_FRAMES:
+            prediction |= {"frame_order": "angle-major"}
+    near = DFCAN_WIDEFIELD if channels == 1 else DFCAN_SIM
+    width = int(model.get_layer("head_conv").filters)
+    return near.override(
+        name=f"dfcan_converted_{origin.sha256[:8]}",
+        title=f"DFCAN - converted checkpoint ({channels} channels - {scale}x)",
+        summary=(
+            f"Turns {taken} into one image on a grid {scale} times as fine, with "
+            "weights of the authors' program. The checkpoint does not say what they "
+            "were trained on."
+        ),
+        options={"channels": channels, "scale": scale, "tile": tile, "width": width},
+        network__grid__channels=channels,
+        network__grid__scale=scale,
+        network__grid__tile=tile,
+        network__published=width == 64,
+        network__note=(
+            "Spectra unnormalised, oriented and resized as in the authors' program."
+        ),
+        prediction=prediction,
+        acceptance=(),
+        tags=(
+            "structured-illumination-microscopy",
+            "fluorescence-light-microscopy",
+            "2d",
+        ),
+    )
+
+
+def _shape(model: Any, *, output: bool = False) -> tuple[int, int, int, int]:
+    return model.output_shape if output else model.input_shape
+
+
+def _test_image(recipe: Recipe) -> np.ndarray:
+    """Return a simulated picture of microtubules, (1, y, x, c) float32 counts."""
+    grid = recipe.grid
+    modality = "sim" if grid.channels == RAW_FRAMES else "widefield"
+    light = SimPairs(modality=modality, crop_px=int(grid.tile or TILE))
+    rng = generator(2021, 0, 0)
+    scene = light.scene(rng, "microtubules")
+    camera = light.camera.draw(rng)
+    counts = [
+        expose(scene, rng, camera, _PHOTONS, origin=(0, 0))
+        for _ in range(grid.channels // light.exposures)
+    ]
+    frames = np.moveaxis(np.concatenate(counts), 0, -1).astype(np.float32)
+    return np.ascontiguousarray(frames[None])
+
+
+def _prose(recipe: Recipe, origin: Origin) -> dict[str, str]:
+    programs = ", ".join(f"{name} {text}" for name, text in origin.written_by.items())
+    tile = recipe.grid.tile
+    return {
+        "Intended use": (
+            "Comparing with published results, and pictures like those that the "
+            "weights were trained on. Whoever has the checkpoint knows which these "
+            "are; nothing in it says so."
+        ),
+        "Not for": (
+            "Other structures, pixel sizes, magnifications or signal levels than those "
+            "of the training: the picture will look sharp and show what the training "
+            "pictures showed. Measurements of brightness: the output has no unit."
+        ),
+        "Data": (
+            "Unknown to this package. The test input is a simulated picture of "
+            "microtubules and only shows that every weights format computes the same."
+        ),
+        "Training": (
+            f"Not trained here. Converted from `{origin.file}` (SHA-256 "
+            f"`{origin.sha256}`"
+            + (f", written by {programs}" if programs else "")
+            + "), a checkpoint in the layout of the authors' Keras 2 program: every "
+            "tensor of it is used once, every weight of the network set once. The "
+            f"licence stated here, {LICENCE}, is that of their program; ask whoever "
+            "trained the weights before passing them on."
+        ),
+        "Validation": (
+            "Not scored. `zoo evaluate FOLDER --input FILE --truth FILE` measures it "
+            "on pictures whose truth is known."
+        ),
+        "Limits": (
+            f"The network takes {tile} px, the size of the program's training patches; "
+            "larger pictures are cut into overlapping tiles of that size, which the "
+            "program itself does not do: run on a whole picture, its attention sees "
+            "larger amplitudes than in the training. Spectra are resized to "
+            f"{TILE} px; a checkpoint of the ZeroCostDL4Mic notebook has the same "
+            "layout, but its spectra have the size of its patches."
+        ),
+    }
+
+
 def _convolutions(checkpoint: Checkpoint, path: str | Path) -> list[tuple[str, str]]:
     """Return the names of kernel and bias of every convolution, in order."""
     pairs: list[tuple[str, str]] = []
@@ -126,16 +334,20 @@ def _layout(
             own if own is not None else published
             for own, published in zip(given, (groups, blocks, gamma), strict=True)
         )
-        if count == 3 + 5 * stated[0] * stated[1]:
+        if count == _convolution_count(int(stated[0]), int(stated[1])):
             return int(stated[0]), int(stated[1]), float(stated[2])
     known = ", ".join(
-        f"{name} has {3 + 5 * groups * blocks}"
+        f"{name} has {_convolution_count(groups, blocks)}"
         for name, (groups, blocks, _) in LAYOUTS.items()
     )
     raise MappingError(
         f"{path} has {count} convolutions ({known}); state groups and blocks if it is "
         "another size of the network"
     )
+
+
+def _convolution_count(groups: int, blocks: int) -> int:
+    return 3 + 5 * groups * blocks
 
 
 def _check_exponent(checkpoint: Checkpoint, gamma: float, path: str | Path) -> None:

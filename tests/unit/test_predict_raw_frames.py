@@ -143,6 +143,15 @@ def test_moving_sample_is_no_other_order(order):
     assert NO_RAW_FRAMES in str(order_warning(frames, order))
 
 
+def test_three_pictures_three_times_each_are_no_other_order():
+    noise = np.random.default_rng(1).normal(0, 2, (1, 64, 64, 9))
+    three = [pictures(seed=i, stripes=False).mean(-1) for i in range(3)]
+    frames = np.repeat(np.stack(three, -1), 3, axis=-1) + noise
+    assert NO_RAW_FRAMES in str(order_warning(frames, "angle-major"))
+    frames = frames[..., TO_PHASE_MAJOR]
+    assert NO_RAW_FRAMES in str(order_warning(frames, "phase-major"))
+
+
 def test_frames_mixed_up_in_any_other_way_fit_no_order():
     # angle (row + column) mod 3: no three neighbours, nor every third, share one
     table = np.arange(9).reshape(3, 3)

@@ -69,7 +69,7 @@ def write_preview(
         pictures.append((_binned(errors, edge), "magma"))
     # a very flat or narrow field still needs room for its title
     size = (
-        len(pictures) * (max(panel[0], 2.6) + _MARGIN) + _MARGIN,
+        len(pictures) * (max(panel[0], 2.6 if density else 3.2) + _MARGIN) + _MARGIN,
         panel[1] + _TITLE + _MARGIN,
     )
     figure = Figure(figsize=size, dpi=_DPI, facecolor=_BACKGROUND)
@@ -91,7 +91,7 @@ def write_preview(
             span = high - low
         elif colours == "magma":
             high = max(high, DARK_ERROR * span)
-            title += f", white is {100 * high / span:.2g} % of the input's range"
+            title += f", white: {100 * high / span:.2g} % of input"
         axes.imshow(
             picture,
             cmap=colours,

@@ -138,7 +138,8 @@ def tiles(
         Output pixels to leave out at each side of each axis: where the image ends,
         core mirrors it before cutting blocks.
     first
-        Output of the first block alone, ``.npy``, for a network of one size.
+        Begin of the output of the first block alone, ``.npy``, for a network of one
+        size.
 
     Returns
     -------

@@ -137,8 +137,9 @@ def order_warning(frames: np.ndarray, order: str) -> str | None:
             "phases of every angle add up to the same picture; give the frame order "
             f"{alternative}"
         )
-    surely = min(stated, other) > _SIGMAS * error / 2**0.5 or stated > across
-    if parts.white and surely and other >= tolerance:
+    both = other >= tolerance and min(stated, other) > _SIGMAS * error / 2**0.5
+    moved = stated - across > 2 * _SIGMAS * error
+    if parts.white and (both or moved):
         return (
             "the images do not look like raw SIM frames: in no known order "
             f"({', '.join(ORDERS)}) do the three phases of every angle add up to the "

@@ -192,6 +192,10 @@ def train(
     data: Annotated[
         Path | None, typer.Option(help="Folder of measured pairs, if it takes any.")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="WEIGHTS", help="Package, run or file to start from."),
+    ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Continue the run in this folder."),
@@ -224,6 +228,7 @@ def train(
                 run_folder=folder,
                 settings=changes,
                 data=None if data is None else str(data),
+                start=start,
                 resume=resume is not None,
                 progress=progress,
             )
@@ -321,6 +326,7 @@ def evaluate(
     ] = Path(),
     pixel_size_nm: PixelSize = None,
     threshold: Threshold = None,
+    frame_order: FrameOrder = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     _debug: Debug = False,
@@ -338,6 +344,7 @@ def evaluate(
             truth=truth,
             pixel_size_nm=pixel_size_nm,
             threshold=threshold,
+            frame_order=frame_order,
             progress=progress,
         )
     report.write_metrics(target, metrics, overwrite=overwrite)

@@ -25,7 +25,7 @@ def train(
     run_folder: Path,
     settings: dict[str, Any] | None = None,
     data: str | None = None,
-    start: Path | None = None,
+    start: str | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -79,8 +79,17 @@ def train(
             f"{run_folder} already holds a run; continue it with --resume or choose "
             "another folder"
         )
-    run_folder.mkdir(parents=True, exist_ok=True)
+    # the initial weights follow from the seed, as every batch does
+    keras.utils.set_random_seed(recipe.seed)
+    precision = "mixed_bfloat16" if chosen.mixed_precision else "float32"
+    model = recipe.network.build(
+        **recipe.options | recipe.training_options, dtype=precision
+    )
+    if resume:
+        start = read_run(run_folder).get("start_path")
+    begun = {} if start is None else start_from(model, start)
     if not resume:
+        run_folder.mkdir(parents=True, exist_ok=True)
         _write_json(run_folder / RECIPE, declared)
         _write_json(
             run_folder / RUN,
@@ -89,26 +98,18 @@ def train(
                 "budget": budget,
                 "settings": settings or {},
                 "data": data,
-                "start_path": None if start is None else str(start),
+                "start_path": start,
+                **begun,
                 "finished": False,
             },
         )
-    # the initial weights follow from the seed, as every batch does
-    keras.utils.set_random_seed(recipe.seed)
-    precision = "mixed_bfloat16" if chosen.mixed_precision else "float32"
-    model = recipe.network.build(
-        **recipe.options | recipe.training_options, dtype=precision
-    )
-    run = read_run(run_folder)
-    if run.get("start_path"):
-        run |= start_from(model, Path(run["start_path"]))
     history = fit(model, recipe, chosen, run_folder, progress=progress)
     final = recipe.network.build(**recipe.options)
     final.set_weights(model.get_weights())
     temporary = run_folder / f"part-{WEIGHTS}"
     final.save(temporary)
     temporary.replace(run_folder / WEIGHTS)
-    run |= {
+    run = read_run(run_folder) | {
         "finished": True,
         "samples": chosen.samples,
         "steps": chosen.steps,

@@ -10,11 +10,12 @@ import numpy as np
 
 from zoo.core.errors import BadInput
 from zoo.io.keras_file import check_keras_file
+from zoo.io.packages import find_package
 
 WEIGHTS = "weights.keras"
 
 
-def start_from(model: keras.Model, path: Path) -> dict[str, str]:
+def start_from(model: keras.Model, source: str | Path) -> dict[str, str]:
     """Give a network the weights of another one of its architecture.
 
     The kernel that meets the input may be that of a single-channel network: it is
@@ -25,9 +26,9 @@ def start_from(model: keras.Model, path: Path) -> dict[str, str]:
     ----------
     model
         Network to set.
-    path
-        ``.keras`` file, checkpoint ``.npz`` of a run, or the folder of a package or
-        run, of which ``weights.keras`` is taken.
+    source
+        ``.keras`` file, checkpoint ``.npz`` of a run, the folder of a run or package,
+        or the name of a package; of the last three ``weights.keras`` is taken.
 
     Returns
     -------
@@ -37,15 +38,20 @@ def start_from(model: keras.Model, path: Path) -> dict[str, str]:
     Raises
     ------
     BadInput
-        If the file is missing or holds the weights of another architecture.
+        If the folder has no weights, or the weights are of another architecture.
+    UnknownPackage
+        If there is neither a file nor a package of this name.
     BadPackage
         If a ``.keras`` file holds anything but stock layers.
     """
+    path = Path(source)
+    if not path.exists():
+        path = find_package(str(source))
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise BadInput(
-            f"{file} does not exist; name a package, a run, a .keras file or a "
-            "checkpoint .npz to start from"
+            f"{path} holds no {WEIGHTS}; name a package, a finished run, a .keras file "
+            "or a checkpoint .npz to start from"
         )
     values = _read(file)
     if len(values) != len(model.weights):

@@ -18,7 +18,6 @@ from zoo.layers.fourier import (
 )
 from zoo.layers.resize import Convention
 
-
 EMPTY = -3.2
 """Output before the sigmoid at the start of training: 0.04, about the mean of a picture
 of cell structures.  A bias of zero starts at 0.5, from where the first steps push all

@@ -24,6 +24,7 @@ _UNITS = (
     ("_nm", "nm"),
     ("_um", "µm"),
     ("_px", "px"),
+    ("_rad", "rad"),
     ("photons", "photons"),
 )
 

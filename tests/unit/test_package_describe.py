@@ -348,6 +348,7 @@ def test_tensors_and_data_of_an_image_network(tmp_path, tiny):
     assert "| tiles | overlap 4 px in `zoo predict` | blended |" in parts["tensors"]
     assert "angle1_phase1, angle1_phase2" in parts["tensors"]
     assert "| structures | er, pits | What is shown |" in parts["training"]
+    assert "| tilt | 0.05 rad | Tilt |" in parts["training"]
 
 
 def test_a_package_without_scores_says_so(tmp_path, tiny):

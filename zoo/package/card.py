@@ -18,6 +18,7 @@ _UNITS = {
     "e": "electrons",
     "adu": "counts",
     "ms": "ms",
+    "rad": "rad",
 }
 
 
@@ -74,10 +75,11 @@ def training_table(source: Source) -> str:
     rows = []
     for name, bounds in training_conditions(source.recipe).items():
         words, unit = _words(name)
-        about = (source_fields[name].description or "").split(";")[0].rstrip(".")
+        words = "NA" if words == "na" else words
+        about = _about(source_fields[name].description)
         rows.append((words, f"{_range(bounds)} {unit}".strip(), about))
     for name, choice in _choices(source.recipe.source).items():
-        about = (source_fields[name].description or "").split(";")[0].rstrip(".")
+        about = _about(source_fields[name].description)
         rows.append((name.replace("_", " "), choice, about))
     return _table(("training condition", "range", "meaning"), rows)
 
@@ -242,6 +244,11 @@ def _image_columns(scored: dict[str, Any]) -> dict[str, str]:
 
 def _is_level(condition: str) -> bool:
     return condition.replace(".", "", 1).isdigit()
+
+
+def _about(description: str | None) -> str:
+    """Return the first statement about a field, on one line as tables need it."""
+    return " ".join((description or "").split(";")[0].rstrip(".").split())
 
 
 def _choices(source: Config) -> dict[str, str]:

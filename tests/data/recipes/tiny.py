@@ -84,7 +84,10 @@ class ChoosySource(TinySource):
     """Noise with names."""
 
     structures: tuple[str, ...] = ("er", "pits")
-    """What is shown; no more."""
+    """What is
+    shown; no more."""
+    tilt_rad: float = 0.05
+    """Tilt."""
 
 
 class TinyBenchmark(Config):

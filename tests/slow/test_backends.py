@@ -112,7 +112,7 @@ def call(python: str, script: str, *arguments: str, backend: str) -> None:
 @every_recipe
 def test_outputs_losses_and_steps_agree(recipe, jax_python, tmp_path):
     keras.utils.set_random_seed(5)
-    model = recipe.network.build(**recipe.options)
+    model = recipe.network.build(**recipe.options | recipe.training_options)
     rng = np.random.default_rng(5)
     for weight in model.weights:
         if weight.path.endswith("moving_variance"):

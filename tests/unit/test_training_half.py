@@ -83,7 +83,8 @@ for network in catalog.networks().values():
 for recipe in catalog.recipes().values():
     frame, target = recipe.source.sample(generator(1))
     assert frame.dtype == target.dtype == "float32"
-    assert recipe.source.record(generator(1), frames=1).counts.shape[0] == 1
+    pages = recipe.source.record(generator(1), frames=1).counts.shape[0]
+    assert pages == recipe.grid.channels
     assert recipe.override(**recipe.budgets["smoke"].stages[0].changes)
 print("complete")
 """

@@ -10,7 +10,6 @@ import numpy as np
 
 from zoo.core.errors import BadInput
 from zoo.io.keras_file import check_keras_file
-from zoo.io.packages import find_package
 
 WEIGHTS = "weights.keras"
 
@@ -46,6 +45,9 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str]:
     """
     path = Path(source)
     if not path.exists():
+        # needs what a machine that only trains may not have
+        from zoo.io.packages import find_package
+
         path = find_package(str(source))
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():

@@ -102,15 +102,18 @@ def made(source: Source) -> str:
         if run.get("seconds"):
             text += f" in {_duration(run['seconds'])}"
         sentences.append(f"{text}.")
+    if run.get("start"):
+        sentences.append(f"It began with the weights of `{run['start']}`.")
     if run.get("backend"):
         version = run.get("keras", "")
         sentences.append(f"Keras {version} with {run['backend']}.".replace("  ", " "))
     if run.get("settings"):
         changes = ", ".join(f"{k}={v}" for k, v in sorted(run["settings"].items()))
         sentences.append(f"Changed from the published recipe: {changes}.")
+    start = " --start` those weights" if run.get("start") else "`"
     sentences.append(
-        f"Repeat it with `zoo train {recipe.name}` and `zoo package`; `recipe.json` "
-        "holds every number."
+        f"Repeat it with `zoo train {recipe.name}{start} and `zoo package`; "
+        "`recipe.json` holds every number."
     )
     return " ".join(sentences)
 

@@ -136,8 +136,9 @@ def rebuild(base: Recipe, record: dict[str, Any], *, where: Path) -> Recipe:
 def record_of(source: Source, export: dict[str, Any]) -> str:
     """Return the ``recipe.json`` of a package: declaration, run and versions."""
     content = json.loads(source.recipe.model_dump_json())
-    # where a run was kept says nothing about the weights
-    run = {key: value for key, value in source.run.items() if key != "data"}
+    # where files were kept says nothing about the weights
+    places = ("data", "start_path")
+    run = {key: value for key, value in source.run.items() if key not in places}
     return to_json({**content, "run": run, "export": export})
 
 

@@ -141,6 +141,15 @@ DFCAN_SIM = Recipe(
     benchmark=ImageBenchmark(),
     loss=MsePlusSsim(),
     budgets=BUDGETS | {"cpu": FROM_WIDEFIELD},
+    # the aim is to be ahead of Wiener below 100 photons; by PSNR, the published weights
+    # are so on reticulum alone, by SSIM on all structures but actin
+    acceptance=ahead("bicubic", psnr=3.0, ssim=0.15)
+    + ahead(
+        "wiener",
+        psnr=-3.5,
+        condition="below_100",
+        short={"er": (0.0, 0.0), "actin": (-3.5, -0.05)},
+    ),
     seed=2021,
     tags=(
         "structured-illumination-microscopy",

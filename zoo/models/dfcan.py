@@ -114,13 +114,16 @@ def dfcan(
         x = layers.Add(dtype=dtype, name=f"group{group}_add")([x, first])
     x = gelu(_conv(x, width * scale**2, name="tail_conv", dtype=dtype))
     x = ops.nn.depth_to_space(x, scale, data_format="channels_last")
+    # the type checker knows names of initializers only
+    kernel: Any = keras.initializers.RandomUniform(-1e-3, 1e-3)
+    bias: Any = keras.initializers.Constant(EMPTY)
     restored = layers.Conv2D(
         1,
         3,
         padding="same",
         activation="sigmoid",
-        kernel_initializer=keras.initializers.RandomUniform(-1e-3, 1e-3),
-        bias_initializer=keras.initializers.Constant(EMPTY),
+        kernel_initializer=kernel,
+        bias_initializer=bias,
         data_format="channels_last",
         dtype="float32",
         name="output_conv",

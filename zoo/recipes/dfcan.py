@@ -1,6 +1,6 @@
 """DFCAN on simulated structured-illumination pairs: widefield images and raw frames."""
 
-from zoo.core.recipe import Budget, Recipe, Stage, Threshold
+from zoo.core.recipe import Budget, BudgetName, Recipe, Stage, Threshold
 from zoo.losses import MsePlusSsim
 from zoo.models.dfcan import DFCAN
 from zoo.simulate.image_benchmark import ImageBenchmark
@@ -59,7 +59,7 @@ def plan(
     return tuple(stage for stage in stages if stage.epochs)
 
 
-BUDGETS = {
+BUDGETS: dict[BudgetName, Budget] = {
     "smoke": Budget(
         stages=plan((1, 1, 1, 0), steps=12, batch=2, patch_px=32),
         learning_rate=1e-3,

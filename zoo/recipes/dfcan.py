@@ -140,7 +140,7 @@ DFCAN_SIM = Recipe(
     source=SimPairs(modality="sim", crop_px=128),
     benchmark=ImageBenchmark(),
     loss=MsePlusSsim(),
-    budgets=BUDGETS | {"cpu": FROM_WIDEFIELD},
+    budgets={**BUDGETS, "cpu": FROM_WIDEFIELD},
     # the aim is to be ahead of Wiener below 100 photons; by PSNR, the published weights
     # are so on reticulum alone, by SSIM on all structures but actin
     acceptance=ahead("bicubic", psnr=3.0, ssim=0.15)

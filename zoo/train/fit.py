@@ -245,6 +245,11 @@ def load_stage(folder: Path, number: int, model: keras.Model) -> None:
         raise BadInput(
             f"{folder} holds no {path.name}; a run writes it at the end of a stage"
         )
-    with np.load(path) as arrays:
-        for index, variable in enumerate(model.weights):
-            variable.assign(arrays[f"model_{index:04d}"])
+    model.set_weights(stored_weights(path))
+
+
+def stored_weights(checkpoint: Path) -> list[np.ndarray]:
+    """Return the arrays of the network in a checkpoint, in the network's order."""
+    with np.load(checkpoint) as arrays:
+        names = sorted(name for name in arrays.files if name.startswith("model_"))
+        return [arrays[name] for name in names]

@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.core.errors import BadInput
 from zoo.io.keras_file import check_keras_file
+from zoo.train.fit import stored_weights
 
 WEIGHTS = "weights.keras"
 
@@ -75,9 +76,7 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str]:
 
 def _read(file: Path) -> list[np.ndarray]:
     if file.suffix == ".npz":
-        with np.load(file) as arrays:
-            names = sorted(name for name in arrays.files if name.startswith("model_"))
-            return [arrays[name] for name in names]
+        return stored_weights(file)
     check_keras_file(file)
     loaded: Any = keras.saving.load_model(file, compile=False, safe_mode=True)
     return loaded.get_weights()

@@ -86,7 +86,9 @@ def train(
         **recipe.options | recipe.training_options, dtype=precision
     )
     if resume:
-        start = read_run(run_folder).get("start_path")
+        # what the run has learnt since takes the place of what it began with
+        begun_from = read_run(run_folder).get("start_path")
+        start = None if (run_folder / CHECKPOINT).exists() else begun_from
     begun = {} if start is None else start_from(model, start)
     if not resume:
         run_folder.mkdir(parents=True, exist_ok=True)

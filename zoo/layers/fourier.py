@@ -117,8 +117,9 @@ def amplitude_spectrum(
     real = ops.matmul(basis.cos_y, even) - ops.matmul(basis.sin_y, odd)
     imaginary = ops.matmul(basis.sin_y, even) + ops.matmul(basis.cos_y, odd)
     power = ops.square(real) + ops.square(imaginary)
-    # of the power, not of its root: the root has no finite slope where a map is empty
-    amplitude = ops.power(power + SMALLEST**2, 0.5 * gamma)
+    # of the power, not of its root: the root has no finite slope where a map is empty;
+    # by logarithm, as TensorFlow's power takes a quarter of a training step on a CPU
+    amplitude = ops.exp(0.5 * gamma * ops.log(power + SMALLEST**2))
     amplitude = ops.transpose(amplitude, (0, 2, 1, 3))
     if basis.rows is None or basis.columns is None:
         return amplitude

@@ -199,6 +199,25 @@ def test_the_learning_rate_rises_and_falls():
     assert rate(optimizer, 1000) == pytest.approx(2e-5, rel=1e-3)
 
 
+def test_a_restart_is_another_rise_and_fall_and_leaves_the_first_as_it_was():
+    first = Stage(epochs=2, steps=100, batch_size=1)
+    second = Stage(epochs=3, steps=200, batch_size=1, restart=5e-4)
+    last = Stage(epochs=1, steps=200, batch_size=1)
+    alone = optimizer_for(Budget(stages=(first,), learning_rate=2e-3, warmup_steps=20))
+    both = optimizer_for(
+        Budget(stages=(first, second, last), learning_rate=2e-3, warmup_steps=20)
+    )
+    for step in (0, 7, 20, 111, 199):
+        assert rate(both, step) == rate(alone, step)
+    assert rate(both, 200) == 0
+    assert rate(both, 210) == pytest.approx(2.5e-4, rel=1e-5)
+    assert rate(both, 220) == pytest.approx(5e-4, rel=1e-5)
+    # the cosine runs through to the end of the stage that does not restart
+    assert rate(both, 220 + 390) == pytest.approx(5e-4 * 0.505, rel=1e-4)
+    assert rate(both, 1000) == pytest.approx(5e-6, rel=1e-3)
+    assert rate(both, 5000) == pytest.approx(5e-6, rel=1e-3)
+
+
 def test_a_short_training_warms_up_for_half_of_it():
     budget = Budget(stages=(Stage(epochs=1, steps=10, batch_size=1),))
     optimizer = optimizer_for(budget)

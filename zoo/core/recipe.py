@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
 from zoo.core.config import Config
 from zoo.core.errors import BadInput
@@ -70,6 +70,9 @@ class Stage(Config):
     """Samples per batch."""
     changes: dict[str, Any] = {}
     """Changes to the recipe during this stage, such as ``source__crop_px``."""
+    restart: float | None = Field(default=None, ge=0)
+    """Learning rate to which this stage rises once more, for another cosine down to the
+    end or the next restart; without, the one that is under way goes on."""
 
 
 class Budget(Config):
@@ -80,7 +83,7 @@ class Budget(Config):
     learning_rate: float = 1e-3
     """Peak learning rate of Adam; a cosine brings it to a hundredth."""
     warmup_steps: int = 100
-    """Batches over which the learning rate rises from zero."""
+    """Batches over which the learning rate rises from zero, at every restart too."""
     mixed_precision: bool = False
     """Whether to compute in bfloat16; weights are float32 in any case."""
     validation_samples: int = 0
@@ -97,6 +100,17 @@ class Budget(Config):
     def steps(self) -> int:
         """Optimiser steps in all."""
         return sum(s.epochs * s.steps for s in self.stages)
+
+    @property
+    def cycles(self) -> tuple[tuple[float, int], ...]:
+        """Peak learning rate and optimiser steps of every rise and fall."""
+        found = [(self.learning_rate, 0)]
+        for stage in self.stages:
+            if stage.restart is not None:
+                found.append((stage.restart, 0))
+            peak, steps = found[-1]
+            found[-1] = (peak, steps + stage.epochs * stage.steps)
+        return tuple(cycle for cycle in found if cycle[1])
 
 
 class Threshold(Config):

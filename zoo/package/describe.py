@@ -310,6 +310,7 @@ def _training(source: Source) -> dict[str, Any]:
             "learning_rate_schedule": (
                 f"linear rise over {budget.warmup_steps} steps, "
                 "cosine fall to a hundredth"
+                + "".join(f"; once more from {peak:g}" for peak, _ in budget.cycles[1:])
             ),
         }
     if "seconds" in run:

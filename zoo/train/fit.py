@@ -42,16 +42,51 @@ def plan(budget: Budget) -> list[Epoch]:
     return epochs
 
 
+class Cycles(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear rises and cosine falls to a hundredth, one after the other.
+
+    Restarts: Loshchilov and Hutter 2017, doi:10.48550/arXiv.1608.03983.
+
+    Parameters
+    ----------
+    cycles
+        Peak and steps of each; the last one's end holds for all later steps.
+    warmup_steps
+        Steps of every rise, or half of the cycle if it is short.
+    """
+
+    def __init__(
+        self, cycles: tuple[tuple[float, int], ...], *, warmup_steps: int
+    ) -> None:
+        super().__init__()
+        self.cycles = cycles
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate of a step, which may be a tensor."""
+        rate, begun = None, 0
+        for peak, steps in self.cycles:
+            warmup = min(self.warmup_steps, steps // 2)
+            cycle = keras.optimizers.schedules.CosineDecay(
+                initial_learning_rate=0.0,
+                warmup_target=peak,
+                warmup_steps=warmup,
+                decay_steps=max(steps - warmup, 1),
+                alpha=0.01,
+            )
+            now = cycle(keras.ops.cast(step, "float32") - begun)
+            rate = now if rate is None else keras.ops.where(step < begun, rate, now)
+            begun += steps
+        return rate
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {"cycles": self.cycles, "warmup_steps": self.warmup_steps}
+
+
 def optimizer_for(budget: Budget) -> keras.optimizers.Optimizer:
-    """Return Adam with a linear warm-up and a cosine down to a hundredth."""
-    warmup = min(budget.warmup_steps, budget.steps // 2)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        warmup_target=budget.learning_rate,
-        warmup_steps=warmup,
-        decay_steps=max(budget.steps - warmup, 1),
-        alpha=0.01,
-    )
+    """Return Adam with the rises and falls of the learning rate of a budget."""
+    schedule = Cycles(budget.cycles, warmup_steps=budget.warmup_steps)
     return keras.optimizers.Adam(schedule, clipnorm=1.0)  # pyright: ignore[reportArgumentType]
 
 

@@ -59,6 +59,26 @@ def plan(
     return tuple(stage for stage in stages if stage.epochs)
 
 
+def again(
+    epochs: tuple[int, int], *, restart: float, steps: int = 100, batch: int = 4
+) -> tuple[Stage, ...]:
+    """Return the stages of a second fall of the learning rate, on all structures.
+
+    Parameters
+    ----------
+    epochs
+        Epochs on patches, then on whole tiles.
+    restart
+        Learning rate that it begins with.
+    steps
+        Batches per epoch on patches; tiles get half as many.
+    batch
+        Patches per batch; tiles are a quarter as many.
+    """
+    patches, tiles = plan((0, 0, *epochs), steps=steps, batch=batch)
+    return patches.model_copy(update={"restart": restart}), tiles
+
+
 BUDGETS: dict[BudgetName, Budget] = {
     "smoke": Budget(
         stages=plan((1, 1, 1, 0), steps=12, batch=2, patch_px=32),
@@ -67,10 +87,11 @@ BUDGETS: dict[BudgetName, Budget] = {
         validation_samples=2,
     ),
     "cpu": Budget(
-        stages=plan((1, 11, 10, 4), steps=100, batch=4),
+        stages=plan((1, 11, 10, 4), steps=100, batch=4) + again((22, 4), restart=4e-4),
         learning_rate=5e-4,
         mixed_precision=True,
         validation_samples=8,
+        workers=2,
     ),
     "gpu": Budget(
         stages=plan((1, 12, 20, 4), steps=200, batch=16),
@@ -119,10 +140,11 @@ def ahead(
 
 
 FROM_WIDEFIELD = Budget(
-    stages=plan((0, 6, 8, 3), steps=100, batch=4),
+    stages=plan((0, 6, 8, 3), steps=100, batch=4) + again((42, 4), restart=5e-4),
     learning_rate=5e-4,
     mixed_precision=True,
     validation_samples=8,
+    workers=2,
 )
 """Training on raw frames that starts from widefield weights (``zoo train --start``),
 which took most of the work: the same structures, noise and optics."""

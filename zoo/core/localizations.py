@@ -8,7 +8,7 @@ the coverslip into the sample.  Frames count from 1.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Localizations:
     uncertainty_nm: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.frame is None:
+        if cast("np.ndarray | None", self.frame) is None:
             object.__setattr__(self, "frame", np.ones(len(self.x_nm), int))
         for name in self.columns:
             column = np.asarray(getattr(self, name))

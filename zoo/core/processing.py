@@ -207,7 +207,7 @@ def apply(
         return np.asarray(tensor, dtype=np.float32)
     for operation in operations:
         last = operation["id"]
-        kwargs = operation.get("kwargs") or {}
+        kwargs: dict[str, Any] = operation.get("kwargs") or {}
         if last not in _FUNCTIONS:
             raise BadPackage(
                 f"processing step {last!r} is not supported; supported are "

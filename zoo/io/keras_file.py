@@ -10,7 +10,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from zoo.core.errors import BadPackage
 
@@ -133,11 +133,12 @@ def _objects(config: Any, path: Path) -> Iterator[dict[str, Any]]:
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
-            stack.extend(value.values())
-            if "class_name" in value or "module" in value or "registered_name" in value:
-                yield value
+            entry = cast("dict[str, Any]", value)
+            stack.extend(entry.values())
+            if "class_name" in entry or "module" in entry or "registered_name" in entry:
+                yield entry
         elif isinstance(value, list):
-            stack.extend(value)
+            stack.extend(cast("list[Any]", value))
 
 
 def _fault(entry: dict[str, Any]) -> str | None:

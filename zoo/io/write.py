@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -150,10 +150,13 @@ def write_ome_planes(
         if len(channel_names) != channels:
             raise ValueError(f"{len(channel_names)} names for {channels} channels")
         metadata["Channel"] = {"Name": list(channel_names)}
+    source = (
+        cast("NDArray[Any]", planes) if isinstance(planes, np.ndarray) else iter(planes)
+    )
     with replacing(target) as temporary:
         tifffile.imwrite(
             temporary,
-            planes if isinstance(planes, np.ndarray) else iter(planes),
+            source,
             shape=tuple(shape),
             dtype=dtype,
             ome=True,

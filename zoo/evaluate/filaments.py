@@ -59,7 +59,7 @@ def filament_widths_nm(
             raise ValueError(f"{name} must be positive, not {value}")
     coefficients = spline_filter(values, 3)
     position = np.arange(-half_length_px, half_length_px + 0.25, 0.5)
-    widths = []
+    widths: list[float] = []
     for y, x, across in _segments(values, smooth_px, half_length_px, most):
         profile = sample_line(coefficients, np.array([y, x]), across, position, 5, 3)
         if not np.ptp(profile):

@@ -141,7 +141,7 @@ def _greedy(
     dropping the pairs they block and repeating gives the result of the serial rule.
     """
     left = np.arange(len(rows))
-    accepted = []
+    accepted: list[np.ndarray] = []
     while len(left):
         i, j = rows[left], columns[left]
         rank = np.arange(len(left))
@@ -175,7 +175,7 @@ def _optimal(
     cluster = connected_components(graph, directed=False)[1][rows]
     order = np.argsort(cluster, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(cluster[order])) + 1)
-    accepted = []
+    accepted: list[np.ndarray] = []
     for part in parts:
         if len(part) == 1:
             accepted.append(part)

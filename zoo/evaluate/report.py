@@ -3,9 +3,9 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -128,21 +128,23 @@ def plain(value: Any) -> Any:
     {'a': 0.5, 'b': [2, None]}
     """
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        mapping = cast("Mapping[Any, Any]", value)
+        return {str(key): plain(inner) for key, inner in mapping.items()}
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
+        return [plain(inner) for inner in cast("Sequence[Any]", value)]
+    scalar = cast("Any", value.item() if isinstance(value, np.generic) else value)
+    if isinstance(scalar, float) and not math.isfinite(scalar):
         return None
-    return value
+    return scalar
 
 
 def _sections(metrics: Mapping[str, Any], title: str) -> list[str]:
     plain_rows = {k: v for k, v in metrics.items() if _is_cell(v)}
-    inner = {k: v for k, v in metrics.items() if isinstance(v, Mapping) and v}
+    inner: dict[str, Mapping[str, Any]] = {
+        k: v for k, v in metrics.items() if isinstance(v, Mapping) and v
+    }
     flat = {k: v for k, v in inner.items() if all(map(_is_cell, v.values()))}
     lines = ["", title] if title and (plain_rows or flat) else []
     if plain_rows:
@@ -195,11 +197,15 @@ def _is_cell(value: Any) -> bool:
     return value is None or isinstance(value, str | bool | int | float | np.generic)
 
 
+# named: narrowing by the classes themselves leaves an integer of unknown width
+_VERBATIM: tuple[type[Any], ...] = (bool, int, str, np.integer, np.bool_)
+
+
 def _cell(value: Any) -> str:
     """Format a number with three significant digits, at least."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    if isinstance(value, bool | int | str | np.integer | np.bool_):
+    if isinstance(value, _VERBATIM):
         return str(value)
     number = float(value)
     if not number or not math.isfinite(number):

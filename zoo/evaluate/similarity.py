@@ -128,10 +128,11 @@ def norm_minmse(
     low, high = np.percentile(g, (0.1, 99.9))
     if low == high:
         raise ValueError("norm_minmse needs a target that is not constant")
-    g = (g - low) / (high - low + 1e-20)
-    g, p = g - g.mean(), p - p.mean()
-    power = float(np.mean(p * p))
-    return (p * (float(np.mean(p * g)) / power) if power else p), g
+    scaled = (g - low) / (high - low + 1e-20)
+    aim: np.ndarray = scaled - scaled.mean()
+    found: np.ndarray = p - p.mean()
+    power = float(np.mean(found * found))
+    return (found * (float(np.mean(found * aim)) / power) if power else found), aim
 
 
 def care_scores(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]:

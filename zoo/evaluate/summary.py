@@ -1,7 +1,7 @@
 """What of many scores is told first."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 OVERALL = ("all", "below_100", "above_100")
 """Conditions of an image test set that stand for several signal levels."""
@@ -17,11 +17,10 @@ def is_image_group(conditions: Any) -> bool:
     >>> is_image_group({"all": {"false_per_100_frames": 0.5}})
     False
     """
-    return (
-        isinstance(conditions, Mapping)
-        and isinstance(overall := conditions.get("all"), Mapping)
-        and "psnr" in overall
-    )
+    if not isinstance(conditions, Mapping):
+        return False
+    overall = cast("Mapping[Any, Any]", conditions).get("all")
+    return isinstance(overall, Mapping) and "psnr" in overall
 
 
 def headlines(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -296,5 +296,7 @@ def _observed(layers: np.ndarray, transfers: np.ndarray, binning: int) -> np.nda
     """Blur (layer, part, y, x), add up the layers and bin: (part, y, x)."""
     spectra = np.asarray(fft.rfft2(layers))
     spectra *= transfers[:, None].astype(layers.dtype, copy=False)
-    blurred = fft.irfft2(spectra.sum(axis=0), s=layers.shape[-2:], overwrite_x=True)
+    blurred = fft.irfft2(
+        np.asarray(spectra.sum(axis=0)), s=layers.shape[-2:], overwrite_x=True
+    )
     return bin_pixels(np.asarray(blurred), binning)

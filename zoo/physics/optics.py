@@ -151,7 +151,7 @@ def defocus_factor(nu: np.ndarray, optics: Optics, *, defocus_nm: float) -> np.n
     path_nm = abs(defocus_nm) * (n - (n**2 - na**2) ** 0.5)
     nu = np.clip(nu, 0.0, 1.0)
     argument = 8 * np.pi * path_nm / optics.wavelength_nm * nu * (1 - nu)
-    safe = np.maximum(argument, 1e-6)
+    safe: np.ndarray = np.maximum(argument, 1e-6)
     return 2 * j1(safe) / safe
 
 

@@ -176,7 +176,8 @@ def endoplasmic_reticulum(
     )
     height = rng.uniform(0, depth_nm, len(diagram.vertices))
     z_begin, z_end = height[ridges[keep]].T
-    count = rng.poisson(labels_per_um * length * share / 1000)
+    expected: np.ndarray = labels_per_um * length * share / 1000
+    count = rng.poisson(expected)
     edge = np.repeat(np.arange(len(length)), count)
     t = rng.random(len(edge)) * share[edge]
     across = (end - begin)[:, ::-1] * (-1, 1) / np.maximum(length, 1e-9)[:, None]
@@ -297,7 +298,8 @@ def _sheets(
         centre = corners.mean(axis=0)
         (ax, ay), (bx, by) = (first - centre).T, (second - centre).T
         area = np.abs(ax * by - ay * bx) / 2
-        count = int(rng.poisson(labels_per_nm2 * area.sum()))
+        expected: float = labels_per_nm2 * area.sum()
+        count = int(rng.poisson(expected))
         chosen = rng.choice(len(corners), count, p=area / area.sum())
         u, v = rng.random((2, count, 1))
         root = np.sqrt(u)

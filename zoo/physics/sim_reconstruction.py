@@ -112,7 +112,9 @@ def reconstruct(
         first += len(phases)
         zero, plus = _separated(part, phases, contrast)
         unshifted += _enlarged(zero, fine_nm) / len(waves)
-        moved = np.asarray(fft.ifft2(_enlarged(plus, fine_nm))) * wave.conj()
+        moved: np.ndarray = (
+            np.asarray(fft.ifft2(_enlarged(plus, fine_nm))) * wave.conj()
+        )
         ahead = _transfer(optics, f_y + vector[0], f_x + vector[1])
         behind = _transfer(optics, f_y - vector[0], f_x - vector[1])
         weight = contrast**2 / 12 if weights == "noise" else 1.0
@@ -141,6 +143,8 @@ def _separated(
         [np.ones_like(turn), contrast / 2 * turn, contrast / 2 * turn.conj()], axis=1
     )
     unmix = np.linalg.pinv(mixture)
+    zero: np.ndarray
+    plus: np.ndarray
     zero, plus = np.tensordot(unmix[:2], frames, axes=1)
     return np.asarray(fft.fft2(zero)), np.asarray(fft.fft2(plus))
 
@@ -151,6 +155,8 @@ def _enlarged(spectrum: np.ndarray, fine_nm: float) -> np.ndarray:
     The centre of a camera pixel lies between fine pixels, half a fine pixel from the
     first: the shift is a phase.
     """
+    height: int
+    width: int
     height, width = spectrum.shape
     large = np.zeros((SCALE * height, SCALE * width), complex)
     rows = np.fft.fftfreq(height, 1 / height).astype(int)

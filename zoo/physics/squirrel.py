@@ -98,7 +98,7 @@ def error_map(
     covariance, variance = match.moments(sigma)
     gain = covariance / variance if variance else 0.0
     fitted = gain * match.blurred(sigma) + w.mean()
-    left = w - fitted
+    left: np.ndarray = w - fitted
     norm = np.sqrt(variance * match.power)
     return ErrorMap(
         error=np.abs(left),
@@ -136,7 +136,7 @@ class _Match:
     def _gains(self, sigma_px: float) -> tuple[np.ndarray, np.ndarray]:
         rows, columns = (
             np.exp(-0.5 * (sigma_px * np.pi * np.arange(n) / n) ** 2)
-            for n in self.coefficients.shape
+            for n in map(int, self.coefficients.shape)
         )
         return rows, columns
 
@@ -171,7 +171,8 @@ class _Match:
 
 
 def _transformed(image: np.ndarray) -> np.ndarray:
-    return np.asarray(dctn(image - image.mean(), norm="ortho"))
+    centred: np.ndarray = image - image.mean()
+    return np.asarray(dctn(centred, norm="ortho"))
 
 
 def _factor(reference: np.ndarray, picture: np.ndarray) -> int:

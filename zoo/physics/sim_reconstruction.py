@@ -94,7 +94,7 @@ def reconstruct(
     )
     f_y = np.fft.fftfreq(height, fine_nm / 1000)[:, None]
     f_x = np.fft.fftfreq(width, fine_nm / 1000)[None, :]
-    central = _transfer(optics, f_y, f_x)
+    central = frame_transfer(optics, f_y, f_x)
     unshifted = np.zeros((height, width), complex)
     # the minus component is the mirrored conjugate of the plus component: both together
     # are twice the real part in space
@@ -111,12 +111,12 @@ def reconstruct(
         part = padded[first : first + len(phases)]
         first += len(phases)
         zero, plus = _separated(part, phases, contrast)
-        unshifted += _enlarged(zero, fine_nm) / len(waves)
+        unshifted += enlarged_spectrum(zero, fine_nm) / len(waves)
         moved: np.ndarray = (
-            np.asarray(fft.ifft2(_enlarged(plus, fine_nm))) * wave.conj()
+            np.asarray(fft.ifft2(enlarged_spectrum(plus, fine_nm))) * wave.conj()
         )
-        ahead = _transfer(optics, f_y + vector[0], f_x + vector[1])
-        behind = _transfer(optics, f_y - vector[0], f_x - vector[1])
+        ahead = frame_transfer(optics, f_y + vector[0], f_x + vector[1])
+        behind = frame_transfer(optics, f_y - vector[0], f_x - vector[1])
         weight = contrast**2 / 12 if weights == "noise" else 1.0
         shifted += weight * ahead * np.asarray(fft.fft2(moved))
         power += weight * (ahead**2 + behind**2)
@@ -128,8 +128,20 @@ def reconstruct(
     return image[inner, inner] / SCALE**2
 
 
-def _transfer(optics: Optics, f_y: np.ndarray, f_x: np.ndarray) -> np.ndarray:
-    """Return the transfer of objective and binning at any frequencies."""
+def frame_transfer(optics: Optics, f_y: np.ndarray, f_x: np.ndarray) -> np.ndarray:
+    """Return the transfer of objective and binning at any frequencies.
+
+    Parameters
+    ----------
+    optics
+        Microscope with its camera pixel.
+    f_y, f_x
+        Components of the frequencies, cycles per micrometre, broadcast together.
+
+    Returns
+    -------
+    transfer : float64
+    """
     binned = binning_transfer(f_y, f_x, pixel_nm=optics.pixel_nm / SCALE, factor=SCALE)
     return otf(optics, np.hypot(f_y, f_x)) * binned
 
@@ -149,7 +161,7 @@ def _separated(
     return np.asarray(fft.fft2(zero)), np.asarray(fft.fft2(plus))
 
 
-def _enlarged(spectrum: np.ndarray, fine_nm: float) -> np.ndarray:
+def enlarged_spectrum(spectrum: np.ndarray, fine_nm: float) -> np.ndarray:
     """Interpolate a spectrum of camera pixels onto the fine grid.
 
     The centre of a camera pixel lies between fine pixels, half a fine pixel from the

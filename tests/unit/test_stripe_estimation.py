@@ -1,0 +1,223 @@
+"""Stripes found in raw frames against those that the frames were made with."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from zoo.core.errors import BadInput
+from zoo.evaluate.images import affine_match, psnr
+from zoo.physics.illumination import Pattern, sim_images
+from zoo.physics.optics import OPTICS, otf_grid
+from zoo.physics.sim_reconstruction import reconstruct, wiener_parameter
+from zoo.physics.stripe_estimation import (
+    LOWEST_CONTRAST,
+    NoStripes,
+    estimate_pattern,
+    faint_pattern,
+)
+from zoo.simulate.image_benchmark import ImageBenchmark
+from zoo.simulate.sim_images import SimPairs
+
+SIM = OPTICS["sim"]
+
+
+def turned(angles):
+    """Return angles within half a turn of zero, degrees."""
+    return np.degrees(np.angle(np.exp(1j * np.asarray(angles))))
+
+
+def at_centre(pattern, side_px, pixel_nm):
+    """Return the phases in the middle of the field, where vectors matter least."""
+    way = pattern.vectors_per_um().sum(axis=1) * side_px * pixel_nm / 2000
+    return np.array(pattern.phases_rad) + 2 * np.pi * way[:, None]
+
+
+def scenes(photons, *, seed=77, images=1, crop_px=128):
+    benchmark = ImageBenchmark(
+        seed=seed,
+        images=images,
+        photon_levels=(photons,),
+        conditions=SimPairs(crop_px=crop_px),
+    )
+    return list(benchmark.pictures())
+
+
+@pytest.fixture(scope="module")
+def bright():
+    return [
+        (taken, estimate_pattern(taken.frames, taken.optics)) for taken in scenes(600.0)
+    ]
+
+
+def test_stripes_are_found_at_high_light_on_every_structure(bright):
+    errors = []
+    for taken, found in bright:
+        true = taken.pattern
+        assert found.frequency_per_um == pytest.approx(true.frequency_per_um, rel=0.002)
+        turn = turned(np.subtract(found.angles_rad, true.angles_rad))
+        np.testing.assert_allclose(turn, 0, atol=0.3, err_msg=taken.name)
+        side, pixel_nm = taken.frames.shape[-1], taken.optics.pixel_nm
+        error = at_centre(found, side, pixel_nm) - at_centre(true, side, pixel_nm)
+        errors.append(np.abs(turned(error)))
+        np.testing.assert_allclose(turned(error), 0, atol=10, err_msg=taken.name)
+        corner = turned(np.subtract(found.phases_rad, true.phases_rad))
+        np.testing.assert_allclose(corner, 0, atol=20, err_msg=taken.name)
+        contrast = np.divide(found.modulations, true.modulations)
+        assert contrast.mean() == pytest.approx(1, abs=0.1)
+        np.testing.assert_allclose(contrast, 1, atol=0.2, err_msg=taken.name)
+    # 1.5 degrees on average; steps taken as equal would be off by 2.3
+    assert np.mean(errors) < 2.2
+
+
+def test_the_reconstruction_is_nearly_that_with_the_true_stripes(bright):
+    lost = []
+    for taken, found in bright:
+        target = taken.target[..., 0]
+        true, own = (
+            reconstruct(
+                taken.frames,
+                pattern,
+                taken.optics,
+                regularisation=wiener_parameter(taken.photons),
+            )
+            for pattern in (taken.pattern, found)
+        )
+        lost.append(
+            psnr(affine_match(true, target), target, data_range=1.0)
+            - psnr(affine_match(own, target), target, data_range=1.0)
+        )
+    assert np.mean(lost) < 0.3
+    assert max(lost) < 1.0
+
+
+def test_few_photons_cost_orientations_but_hardly_give_wrong_ones():
+    right, wrong = [], []
+    for taken in scenes(15.0, seed=78, images=2):
+        found = estimate_pattern(taken.frames, taken.optics)
+        turn = turned(np.subtract(found.angles_rad, taken.pattern.angles_rad))
+        frequency = found.frequency_per_um / taken.pattern.frequency_per_um
+        near = (np.abs(turn) < 1) & (abs(frequency - 1) < 0.005)
+        seen = np.array(found.modulations) > LOWEST_CONTRAST
+        right.append((near & seen).mean())
+        wrong.append((~near & seen).mean())
+    print(f"at 15 photons {np.mean(right):.0%} right, {np.mean(wrong):.0%} wrong")
+    assert np.mean(right) >= 0.8
+    assert np.mean(wrong) <= 0.07
+
+
+def even_light(taken, rng):
+    even = gaussian_filter(np.maximum(taken.frames.mean(axis=0), 0), 1.0)
+    return rng.poisson(even, taken.frames.shape).astype(float)
+
+
+@pytest.mark.parametrize("photons", [15.0, 600.0])
+def test_no_stripes_are_found_where_there_are_none(photons):
+    rng = np.random.default_rng(3)
+    for taken in scenes(photons):
+        with pytest.raises(NoStripes, match=r"no stripes of .* cycles/µm stand out"):
+            estimate_pattern(even_light(taken, rng), taken.optics)
+
+
+@pytest.mark.parametrize("frames", [np.zeros((9, 32, 32)), np.full((9, 20, 24), 7.0)])
+def test_empty_frames_have_no_stripes(frames):
+    with pytest.raises(BadInput, match="no stripes"):
+        estimate_pattern(frames, SIM)
+
+
+def test_an_orientation_without_stripes_is_marked(bright):
+    taken, _ = bright[0]
+    frames = taken.frames.copy()
+    frames[3:6] = even_light(taken, np.random.default_rng(5))[3:6]
+    found = estimate_pattern(frames, taken.optics)
+    assert found.modulations[1] == LOWEST_CONTRAST
+    for number in (0, 2):
+        assert found.modulations[number] > 0.5 * taken.pattern.modulations[number]
+        turn = found.angles_rad[number] - taken.pattern.angles_rad[number]
+        assert abs(turned(turn)) < 0.3
+
+
+def drawn(pattern, shape=(96, 120)):
+    """Return noisy frames of scattered points; the field is not square."""
+    rng = np.random.default_rng(1)
+    margin = 8
+    fine = tuple(2 * (side + 2 * margin) for side in shape)
+    sample = np.zeros(fine)
+    sample[rng.integers(fine[0], size=1500), rng.integers(fine[1], size=1500)] = 3000.0
+    transfer = otf_grid(SIM, fine, pixel_nm=SIM.pixel_nm / 2)
+    frames = sim_images(
+        sample,
+        pattern,
+        transfer,
+        pixel_nm=SIM.pixel_nm / 2,
+        binning=2,
+        origin_px=2 * margin,
+    )[:, margin:-margin, margin:-margin]
+    return rng.poisson(np.maximum(frames, 0) + 3.0).astype(float)
+
+
+@pytest.mark.parametrize("phases", [3, 5])
+@pytest.mark.parametrize("factor", [0.75, 1.0])
+def test_any_frequency_number_of_phases_and_order(phases, factor):
+    steps = 2 * np.pi * np.arange(phases) / phases + 0.08 * np.sin(np.arange(phases))
+    true = Pattern(
+        frequency_per_um=factor * SIM.cutoff_per_um,
+        angles_rad=(0.4, 2.9),
+        phases_rad=tuple(tuple(row) for row in (1.0 + steps, 2.0 - steps)),
+        modulations=(0.8, 0.5),
+    )
+    found = estimate_pattern(drawn(true), SIM, orientations=2)
+    assert found.frequency_per_um == pytest.approx(true.frequency_per_um, rel=0.002)
+    # stripes that run backwards are stripes of the opposite vector that run forwards
+    turn = turned(np.subtract(found.angles_rad, (0.4, 2.9 + np.pi)))
+    np.testing.assert_allclose(turn, 0, atol=0.2)
+    phase = turned(np.subtract(found.phases_rad, (1.0 + steps, steps - 2.0)))
+    np.testing.assert_allclose(phase, 0, atol=12)
+    np.testing.assert_allclose(found.modulations, true.modulations, rtol=0.1)
+
+
+def test_stripes_are_looked_for_within_the_range(bright):
+    taken, _ = bright[1]
+    cutoff = taken.optics.cutoff_per_um
+    for low, high in ((0.7, 1.0), (1.15, 1.2)):
+        found = estimate_pattern(
+            taken.frames, taken.optics, frequency_range=(low, high)
+        )
+        assert low - 0.05 < found.frequency_per_um / cutoff < high + 0.05
+
+
+def test_frames_without_noise_are_no_exception():
+    true = faint_pattern(SIM).override(modulations=(0.6, 0.6, 0.6))
+    found = estimate_pattern(gaussian_filter(drawn(true), (0, 1, 1)), SIM)
+    assert found.frequency_per_um == pytest.approx(true.frequency_per_um, rel=0.005)
+
+
+def test_faint_stripes_leave_the_sharpened_mean():
+    pattern = faint_pattern(SIM)
+    frames = drawn(pattern, shape=(32, 32))
+    image = reconstruct(frames, pattern, SIM)
+    mean = np.tile(frames.mean(axis=0), (9, 1, 1))
+    even = reconstruct(mean, pattern, SIM)
+    assert np.corrcoef(image.ravel(), even.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("frames", "options", "message"),
+    [
+        (np.ones((8, 32, 32)), {}, "as many for each of 3"),
+        (np.ones((9, 32)), {}, "must be"),
+        (np.ones((6, 32, 32)), {}, "at least 3 frames of 16 px"),
+        (np.ones((9, 12, 32)), {}, "at least 3 frames of 16 px"),
+        (np.full((9, 32, 32), np.nan), {}, "finite"),
+        (np.ones((9, 32, 32)), {"taper_px": -1}, "not negative"),
+        (np.ones((9, 32, 32)), {"frequency_range": (1.0, 0.5)}, "frequency_range"),
+        (np.ones((9, 32, 32)), {"phase_spread_rad": 0.0}, "phase_spread_rad"),
+        (
+            np.eye(32)[None] * np.ones((9, 1, 1)),
+            {"frequency_range": (9.0, 9.1)},
+            "no frequencies",
+        ),
+    ],
+)
+def test_what_cannot_be_analysed_is_refused(frames, options, message):
+    with pytest.raises(ValueError, match=message):
+        estimate_pattern(frames, SIM, **options)

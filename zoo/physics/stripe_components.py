@@ -1,0 +1,165 @@
+"""Raw frames under stripes and their components, as the search for stripes needs them.
+
+Used by `zoo.physics.stripe_estimation`, where the method is described.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import fft
+
+from zoo.physics.illumination import PHASES
+from zoo.physics.optics import Optics
+from zoo.physics.sim_reconstruction import SCALE, enlarged_spectrum, frame_transfer
+
+SMALLEST_PX = 16
+"""Shorter side from which frames are analysed."""
+
+_NOTCH = 0.16
+"""Frequencies that are left out: background and haze, in units of the cut-off."""
+_LEAST_TRANSFER = 0.1
+"""Transfer from which a spectrum is divided by it: the border of the field spreads
+strong frequencies over weaker ones."""
+
+
+class RawFrames(NamedTuple):
+    """Raw frames on the fine grid, the light of the border taken away."""
+
+    spectra: np.ndarray  # (orientation, phase, y, x)
+    frames: np.ndarray  # (orientation, phase, y, x), of which they are the spectra
+    noise: float  # power of a coefficient of a frame
+    transfer: np.ndarray  # (y, x), nothing below the notch
+    frequency: np.ndarray  # (y, x) cycles per micrometre
+    fine_um: float
+
+    @property
+    def phases(self) -> int:
+        """Frames of an orientation."""
+        return self.spectra.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the fine grid, px."""
+        height, width = self.transfer.shape
+        return height, width
+
+
+class Sample(NamedTuple):
+    """The sample as even light shows it, sharpened as far as noise allows."""
+
+    image: np.ndarray  # (y, x)
+    blurred: np.ndarray  # (y, x), seen through the microscope again
+    norm: np.ndarray  # (y, x) whose spectrum is the power of a moved copy by its vector
+
+
+def prepared(
+    frames: np.ndarray, optics: Optics, *, orientations: int, taper_px: int
+) -> RawFrames:
+    """Check frames, let them fade at the border and enlarge them."""
+    values = np.asarray(frames, float)
+    if orientations < 1 or values.ndim != 3 or len(values) % orientations:
+        raise ValueError(
+            f"frames must be (frame, y, x) with as many for each of {orientations} "
+            f"orientations, not {values.shape}"
+        )
+    if len(values) < PHASES * orientations or min(values.shape[1:]) < SMALLEST_PX:
+        raise ValueError(
+            f"an orientation needs at least {PHASES} frames of {SMALLEST_PX} px, not "
+            f"{values.shape} for {orientations} orientations"
+        )
+    if not np.isfinite(values).all() or taper_px < 0:
+        raise ValueError("frames must be finite and taper_px not negative")
+    height, width = values.shape[1:]
+    ramp = min(taper_px, min(height, width) // 12)
+    window = np.outer(_taper(height, ramp), _taper(width, ramp))
+    faded: np.ndarray = (values - values.mean(axis=(-2, -1), keepdims=True)) * window
+    fine_um = optics.pixel_nm / SCALE / 1000
+    small: np.ndarray = np.asarray(fft.fft2(faded))
+    spectra = np.stack([enlarged_spectrum(part, 1000 * fine_um) for part in small])
+    f_y = np.fft.fftfreq(SCALE * height, fine_um)[:, None]
+    f_x = np.fft.fftfreq(SCALE * width, fine_um)[None, :]
+    frequency = np.hypot(f_y, f_x)
+    transfer = frame_transfer(optics, f_y, f_x)
+    transfer *= frequency > _NOTCH * optics.cutoff_per_um
+    nyquist = 0.5 / (SCALE * fine_um)
+    beyond = (np.abs(f_y) < nyquist) & (np.abs(f_x) < nyquist)
+    beyond &= frequency > 1.03 * optics.cutoff_per_um
+    if np.count_nonzero(beyond) > SMALLEST_PX**2:
+        noise = float(np.mean(np.abs(spectra[:, beyond]) ** 2))
+    else:  # the camera samples no frequency without signal: noise of photons alone
+        photons = float((np.maximum(values, 0).mean(axis=0) * window**2).sum())
+        noise = SCALE**4 * photons
+    # never nothing, in frames without noise either
+    noise = max(noise, 1e-12 * float(np.max(np.abs(spectra))) ** 2)
+    grouped = spectra.reshape(orientations, -1, *frequency.shape)
+    return RawFrames(
+        grouped,
+        np.real(np.asarray(fft.ifft2(grouped))),
+        noise,
+        transfer,
+        frequency,
+        fine_um,
+    )
+
+
+def _taper(length: int, ramp_px: int) -> np.ndarray:
+    """Return a window that rises and falls like a cosine at its ends."""
+    window = np.ones(length)
+    if ramp_px:
+        ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(ramp_px) + 0.5) / ramp_px)
+        window[:ramp_px], window[-ramp_px:] = ramp, ramp[::-1]
+    return window
+
+
+def unmixing(phases: np.ndarray) -> np.ndarray:
+    """Return the matrix that makes components 0, +1 and -1 of an orientation's frames.
+
+    The latter two hold half the contrast.
+    """
+    turn = np.exp(1j * phases)
+    return np.linalg.pinv(np.stack([np.ones_like(turn), turn, turn.conj()], axis=1))
+
+
+def sharpened(raw: RawFrames, phases: np.ndarray) -> Sample:
+    """Sharpen the mean of all components 0.
+
+    By a Wiener filter whose signal is the power in a ring of equal frequency without
+    that of noise: on average, the result times itself is the result times the truth, so
+    that contrasts measured with it need no correction for noise.
+    """
+    central = np.zeros(raw.shape, complex)
+    noise = 0.0
+    for part, row in zip(raw.spectra, phases, strict=True):
+        weights = unmixing(row)[0] / len(phases)
+        central += np.tensordot(weights, part, axes=1)
+        noise += raw.noise * float(np.sum(np.abs(weights) ** 2))
+    used = raw.transfer > _LEAST_TRANSFER
+    ring = np.rint(raw.frequency * raw.fine_um * max(raw.shape)).astype(int)
+    rings = int(ring.max()) + 1
+    power = np.bincount(ring[used], np.abs(central[used]) ** 2, minlength=rings)
+    power /= np.maximum(np.bincount(ring[used], minlength=rings), 1)
+    share = np.maximum(power - noise, 0) / np.maximum(power, 1e-300)
+    spectrum = np.zeros(raw.shape, complex)
+    spectrum[used] = central[used] * share[ring[used]] / raw.transfer[used]
+    kernel = np.real(np.asarray(fft.ifft2(raw.transfer**2)))
+    spread = np.real(np.asarray(fft.ifft2(np.abs(spectrum) ** 2)))
+    return Sample(
+        np.real(np.asarray(fft.ifft2(spectrum))),
+        np.real(np.asarray(fft.ifft2(spectrum * raw.transfer))),
+        fft.fftshift(kernel * spread) * kernel.size,
+    )
+
+
+def overlap(
+    raw: RawFrames, sample: Sample, number: int, phases: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return what has the correlation of component and copy as spectrum, and its noise.
+
+    The correlation belongs to a vector; the power of its noise is that given here times
+    the power of the copy.
+    """
+    weights = unmixing(phases)[1]
+    plus = np.tensordot(weights, raw.spectra[number], axes=1)
+    seen = np.asarray(fft.ifft2(plus * raw.transfer))
+    noise = raw.noise * float(np.sum(np.abs(weights) ** 2))
+    return seen * sample.image * plus.size, max(noise, 1e-300)

@@ -3,9 +3,10 @@
 import numpy as np
 from scipy import fft
 
-from zoo.physics.illumination import Pattern
+from zoo.physics.illumination import ORIENTATIONS, Pattern
 from zoo.physics.optics import Optics, bin_pixels, otf_grid
 from zoo.physics.sim_reconstruction import reconstruct, wiener_parameter
+from zoo.physics.stripe_estimation import NoStripes, estimate_pattern, faint_pattern
 
 SCALE = 2
 """Pixels of the finer grid per camera pixel along an axis."""
@@ -172,6 +173,40 @@ def wiener(
         frames, pattern, optics, regularisation=wiener_parameter(photons)
     )
     return np.maximum(image, background / SCALE**2)
+
+
+def wiener_estimated(
+    frames: np.ndarray,
+    optics: Optics,
+    *,
+    photons: float,
+    background: float = 0.0,
+) -> np.ndarray:
+    """Reconstruct raw frames as `wiener` does, finding the stripes in the frames.
+
+    An orientation in which no stripes are found counts as evenly lit; if there are none
+    at all, the image is the mean of the frames, sharpened by the same filter.
+
+    Parameters
+    ----------
+    frames
+        (frame, y, x) photons per camera pixel: three orientations in turn, each with at
+        least three phases at about equal steps.
+    optics
+        Microscope, as it was.
+    photons, background
+        As for `wiener`.
+
+    Returns
+    -------
+    image : (2·y, 2·x) float64
+        Photons per fine pixel and frame.
+    """
+    try:
+        pattern = estimate_pattern(frames, optics)
+    except NoStripes:
+        pattern = faint_pattern(optics, phases=len(frames) // ORIENTATIONS)
+    return wiener(frames, pattern, optics, photons=photons, background=background)
 
 
 def _weights(length: int, scale: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from zoo.evaluate.baselines import (
     richardson_lucy,
     richardson_lucy_iterations,
     wiener,
+    wiener_estimated,
 )
 from zoo.evaluate.pictures import agreement, means, resolution_px, similarity
 from zoo.predict.predictor import Predictor
@@ -57,9 +58,10 @@ def score_pictures(
         match of least squares to the target, whose range is one; ``resolution_nm`` by
         decorrelation; ``rsp`` and ``rse`` (photons per camera pixel) against the mean
         of the frames; the first four of ``bicubic`` (of the mean of the frames) and
-        ``richardson_lucy`` or ``wiener``, such as ``psnr_wiener``; and by how much the
-        network is ahead, such as ``ssim_over_bicubic``.  None where a figure does not
-        exist.
+        ``richardson_lucy``, or of ``wiener`` (told the stripes) and
+        ``wiener_estimated`` (left to find them), such as ``psnr_wiener``; and by how
+        much the network is ahead, such as ``ssim_over_bicubic``.  None where a figure
+        does not exist.
 
     Raises
     ------
@@ -146,6 +148,15 @@ def _opponents(picture: BenchmarkImage) -> Iterable[tuple[str, np.ndarray]]:
         wiener(
             picture.frames,
             picture.pattern,
+            picture.optics,
+            photons=picture.photons,
+            background=picture.background_photons,
+        ),
+    )
+    yield (
+        "wiener_estimated",
+        wiener_estimated(
+            picture.frames,
             picture.optics,
             photons=picture.photons,
             background=picture.background_photons,

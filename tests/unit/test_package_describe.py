@@ -340,6 +340,22 @@ def test_scores_of_images_stand_beside_those_of_classical_methods(tmp_path, tiny
     assert evaluations["other"] == metrics["other"]
 
 
+def test_a_method_left_to_find_the_stripes_is_shown_by_two_figures(tmp_path, tiny):
+    scores = {
+        f"{figure}_{method}": value
+        for figure, value in (("psnr", 21.0), ("ssim", 0.5), ("nrmse", 0.25))
+        for method in ("wiener", "wiener_estimated")
+    }
+    metrics = {"er": image_scores(24.0, **scores)}
+    shown = blocks(package(tiny.TINY_IMAGE, tmp_path / "p", metrics=metrics))["scores"]
+    estimated = "Wiener, estimated stripes"
+    assert shown.startswith(
+        f"| all signal levels | PSNR [dB] | bicubic | Wiener | {estimated} | SSIM | "
+        f"Wiener | {estimated} | NRMSE | Wiener | resolution [nm] |"
+    )
+    assert "| er | 26 | 20 | 21 | 21 | 0.9 | 0.5 | 0.5 | 0.1 | 0.25 | 113 |" in shown
+
+
 def test_tensors_and_data_of_an_image_network(tmp_path, tiny):
     choosy = tiny.TINY_IMAGE.override(source=tiny.ChoosySource())
     parts = blocks(package(choosy, tmp_path / "p"))

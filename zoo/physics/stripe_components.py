@@ -17,6 +17,10 @@ SMALLEST_PX = 16
 
 _NOTCH = 0.16
 """Frequencies that are left out: background and haze, in units of the cut-off."""
+_BORDER = 4.5
+"""As many that the border spreads these over, in units of their spacing, but at most"""
+_MOST_NOTCH = 0.3
+"""so many, in units of the cut-off."""
 _LEAST_TRANSFER = 0.1
 """Transfer from which a spectrum is divided by it: the border of the field spreads
 strong frequencies over weaker ones."""
@@ -80,7 +84,9 @@ def prepared(
     f_x = np.fft.fftfreq(SCALE * width, fine_um)[None, :]
     frequency = np.hypot(f_y, f_x)
     transfer = frame_transfer(optics, f_y, f_x)
-    transfer *= frequency > _NOTCH * optics.cutoff_per_um
+    spread = _BORDER / (SCALE * fine_um * min(height, width)) / optics.cutoff_per_um
+    notch = min(max(_NOTCH, spread), _MOST_NOTCH)
+    transfer *= frequency > notch * optics.cutoff_per_um
     nyquist = 0.5 / (SCALE * fine_um)
     beyond = (np.abs(f_y) < nyquist) & (np.abs(f_x) < nyquist)
     beyond &= frequency > 1.03 * optics.cutoff_per_um
@@ -136,8 +142,8 @@ def sharpened(raw: RawFrames, phases: np.ndarray) -> Sample:
     used = raw.transfer > _LEAST_TRANSFER
     ring = np.rint(raw.frequency * raw.fine_um * max(raw.shape)).astype(int)
     rings = int(ring.max()) + 1
-    power = np.bincount(ring[used], np.abs(central[used]) ** 2, minlength=rings)
-    power /= np.maximum(np.bincount(ring[used], minlength=rings), 1)
+    total = np.bincount(ring[used], np.abs(central[used]) ** 2, minlength=rings)
+    power = total / np.maximum(np.bincount(ring[used], minlength=rings), 1)
     share = np.maximum(power - noise, 0) / np.maximum(power, 1e-300)
     spectrum = np.zeros(raw.shape, complex)
     spectrum[used] = central[used] * share[ring[used]] / raw.transfer[used]

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 from scipy.ndimage import gaussian_filter
 
-from zoo.models.dfcan import DFCAN, dfcan
+from zoo.models.dfcan import DFCAN, STRIPE_GAIN, dfcan, watch_stripes
 
 # raised inside Keras where it reads its own variables
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -238,3 +238,60 @@ def test_every_format_gives_the_same_picture(options, tmp_path):
         "assert not any(name.split('.')[0] == 'zoo' for name in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(("channels", "phases"), [(9, 3), (25, 5)])
+def test_a_network_for_raw_frames_is_made_to_look_at_stripes(channels, phases):
+    model = dfcan(**NARROW, channels=channels, tile=16, spectrum_px=16)
+    watch_stripes(model)
+    kernel, bias = model.get_layer("head_conv").get_weights()
+    strong = np.abs(kernel).max(axis=(0, 1, 2)) > 1
+    assert strong.sum() == 3  # of 16 maps
+    assert (bias[strong] == 0).all()
+    for feature in np.flatnonzero(strong):
+        by_orientation = kernel[..., feature].sum((0, 1)).reshape(-1, phases)
+        # blind to what all phases of an orientation have in common, and to the others
+        assert np.abs(by_orientation.sum(axis=1)).max() < 1e-4
+        assert (np.abs(by_orientation).max(axis=1) > 1).sum() == 1
+        assert np.square(by_orientation).sum() == pytest.approx(
+            STRIPE_GAIN**2 * phases / 2, rel=1e-5
+        )
+    readers = [
+        layer
+        for layer in model.layers
+        if layer.name.endswith("block1_conv1") or layer.name == "tail_conv"
+    ]
+    assert len(readers) == 2
+    for layer in readers:
+        weights = layer.get_weights()[0]
+        assert not weights[:, :, strong].any()
+        assert weights[:, :, ~strong].all()
+
+
+def test_maps_of_stripes_leave_a_network_as_it_was_but_can_be_learnt_from():
+    model = dfcan(**NARROW, channels=9, tile=16, spectrum_px=16)
+    head = model.get_layer("head_conv")
+    kernel = head.get_weights()[0]
+    head.set_weights([np.broadcast_to(kernel[:, :, :1], kernel.shape), np.zeros(16)])
+    watch_stripes(model)
+    rng = np.random.default_rng(4)
+    frames = rng.random((1, 16, 16, 9), "float32")
+    other = frames[..., rng.permutation(9)]
+    before, after = (
+        ops.convert_to_numpy(model.predict_on_batch(x)) for x in (frames, other)
+    )
+    assert np.allclose(before, after, atol=1e-6)  # it takes their mean
+    reader = model.get_layer("group1_block1_conv1")
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse")
+    model.train_on_batch(frames, rng.random((1, 32, 32, 1), "float32"))
+    strong = np.abs(head.get_weights()[0]).max(axis=(0, 1, 2)) > 1
+    assert reader.get_weights()[0][:, :, strong].any()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 10])
+def test_channels_that_are_not_raw_frames_are_left_alone(channels):
+    model = dfcan(**NARROW, channels=channels, tile=16, spectrum_px=16)
+    before = model.get_weights()
+    watch_stripes(model)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        assert np.array_equal(old, new)

@@ -544,6 +544,27 @@ def test_a_run_can_start_from_another_ones_weights(finished, tmp_path):
         assert len(run["start_sha256"]) == 64
 
 
+def test_a_network_prepares_weights_that_have_not_been_trained(finished, tmp_path):
+    def mark(model: keras.Model) -> None:
+        values = model.get_weights()
+        values[1][:] = 7
+        model.set_weights(values)
+
+    recipe = RECIPE_OF_TESTS.override(
+        network=RECIPE_OF_TESTS.network.model_copy(update={"prepare": mark}),
+        budgets={"smoke": Budget(stages=STAGES[:1], learning_rate=0.0)},
+    )
+    train(recipe, budget="smoke", run_folder=tmp_path / "fresh")
+    assert (weights(tmp_path / "fresh" / WEIGHTS)[1] == 7).all()
+    train(
+        recipe,
+        budget="smoke",
+        run_folder=tmp_path / "started",
+        start=str(finished / WEIGHTS),
+    )
+    assert not (weights(tmp_path / "started" / WEIGHTS)[1] == 7).any()
+
+
 def test_a_kernel_of_one_channel_is_spread_over_several(tmp_path):
     def network(channels: int) -> keras.Model:
         image = keras.Input((8, 8, channels))
@@ -551,7 +572,8 @@ def test_a_kernel_of_one_channel_is_spread_over_several(tmp_path):
 
     one, three = network(1), network(3)
     one.save(tmp_path / "one.keras")
-    start_from(three, tmp_path / "one.keras")
+    assert start_from(three, tmp_path / "one.keras")["start_channels"] == 1
+    assert "start_channels" not in start_from(one, tmp_path / "one.keras")
     image = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
     mean = image.mean(axis=-1, keepdims=True)
     assert np.allclose(

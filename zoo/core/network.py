@@ -89,7 +89,12 @@ class Network(Config):
     """Output at the peak of an isolated, ideally recovered emitter (density task)."""
     note: str = ""
     """What a reader must know about the architecture, in one sentence."""
+    prepare: Callable[[Any], None] | None = None
+    """Function that changes weights before they are trained, if they are random or were
+    those of a network with one channel."""
 
-    @field_serializer("build")
-    def _name_of_builder(self, build: Callable[..., Any]) -> str:
-        return f"{build.__module__}:{build.__qualname__}"
+    @field_serializer("build", "prepare")
+    def _name_of_function(self, function: Callable[..., Any] | None) -> str | None:
+        if function is None:
+            return None
+        return f"{function.__module__}:{function.__qualname__}"

@@ -3,9 +3,11 @@
 Qiao, Li, Guo, Liu, Jiang, Dai and Li 2021 (doi:10.1038/s41592-020-01048-5).
 """
 
+import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from zoo.core.network import Grid, Network, Paper
@@ -22,6 +24,13 @@ EMPTY = -3.2
 """Output before the sigmoid at the start of training: 0.04, about the mean of a picture
 of cell structures.  A bias of zero starts at 0.5, from where the first steps push all
 pixels down together until the sigmoid is flat and the output stays black."""
+
+STRIPE_FEATURES = 3 / 16
+"""Share of the feature maps of the first layer that `watch_stripes` turns."""
+
+STRIPE_GAIN = 30.0
+"""Weight of raw frames in them.  What stripes change in a frame is a hundredth of its
+range: less gain would leave it where the activation is a straight line."""
 
 
 def dfcan(
@@ -151,6 +160,49 @@ def _conv(
     )(x)
 
 
+def watch_stripes(model: keras.Model) -> None:
+    """Make a network that is about to be trained look at stripes.
+
+    What nine raw frames hold beyond their mean, shifted frequencies, can only be used
+    by multiplying frames with one another.  Small weights leave every layer close to a
+    straight line: gradients of either sign cancel, since the phases are random, and a
+    training ends with a network that takes the mean of the frames, however long.  So
+    some feature maps, those with the smallest kernels, become the components of an
+    orientation's phases, ``sum of cos(2 pi k / phases + offset)`` times frame `k`,
+    large enough for the activation to bend.  Layers do not read those maps to begin
+    with; they learn to.
+
+    Parameters
+    ----------
+    model
+        DFCAN; one whose channels are not raw frames of equally many orientations and
+        phases, three or more of each, stays as it is.
+    """
+    phases = math.isqrt(model.input_shape[-1])
+    if phases < 3 or phases**2 != model.input_shape[-1]:
+        return
+    head = model.get_layer("head_conv")
+    kernel, bias = head.get_weights()
+    count = int(STRIPE_FEATURES * kernel.shape[-1])
+    chosen = np.argsort(np.abs(kernel).sum(axis=(0, 1, 2)))[:count]
+    smooth = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    offsets = math.ceil(count / phases)
+    kernel[..., chosen] = 0
+    for number, feature in enumerate(chosen):
+        offset, orientation = divmod(number, phases)
+        turns = np.arange(phases) / phases + offset / offsets
+        frames = slice(orientation * phases, (orientation + 1) * phases)
+        waves = STRIPE_GAIN * np.cos(2 * np.pi * turns)
+        kernel[:, :, frames, feature] = smooth[..., None] * waves
+    bias[chosen] = 0
+    head.set_weights([kernel, bias])
+    for layer in model.layers:
+        if layer.name == "tail_conv" or layer.name.endswith("_conv1"):
+            kernel, bias = layer.get_weights()
+            kernel[:, :, chosen] = 0
+            layer.set_weights([kernel, bias])
+
+
 DFCAN = Network(
     name="dfcan",
     task="image",
@@ -168,7 +220,8 @@ DFCAN = Network(
     grid=Grid(axes="byxc", scale=2, tile=128, channels=1),
     parameters=1_930_753,
     note=(
-        "The published network at its training tile; at other sizes, amplitudes are "
+        "Layers and parameters are the published ones; amplitudes of spectra are "
         "scaled so that the attention does not depend on the size of the field."
     ),
+    prepare=watch_stripes,
 )

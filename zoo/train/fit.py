@@ -64,6 +64,7 @@ class Cycles(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         """Return the learning rate of a step, which may be a tensor."""
+        now_step: Any = keras.ops.cast(step, "float32")
         rate, begun = None, 0
         for peak, steps in self.cycles:
             warmup = min(self.warmup_steps, steps // 2)
@@ -74,7 +75,7 @@ class Cycles(keras.optimizers.schedules.LearningRateSchedule):
                 decay_steps=max(steps - warmup, 1),
                 alpha=0.01,
             )
-            now = cycle(keras.ops.cast(step, "float32") - begun)
+            now = cycle(now_step - begun)
             rate = now if rate is None else keras.ops.where(step < begun, rate, now)
             begun += steps
         return rate

@@ -90,6 +90,9 @@ def train(
         begun_from = read_run(run_folder).get("start_path")
         start = None if (run_folder / CHECKPOINT).exists() else begun_from
     begun = {} if start is None else start_from(model, start)
+    prepare = recipe.network.prepare
+    if prepare is not None and (start is None or "start_channels" in begun):
+        prepare(model)
     if not resume:
         run_folder.mkdir(parents=True, exist_ok=True)
         _write_json(run_folder / RECIPE, declared)

@@ -15,7 +15,7 @@ from zoo.train.fit import stored_weights
 WEIGHTS = "weights.keras"
 
 
-def start_from(model: keras.Model, source: str | Path) -> dict[str, str]:
+def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
     """Give a network the weights of another one of its architecture.
 
     The kernel that meets the input may be that of a single-channel network: it is
@@ -33,7 +33,8 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str]:
     Returns
     -------
     record
-        ``start``: what was read, without where it lay; ``start_sha256``: its hash.
+        ``start``: what was read, without where it lay; ``start_sha256``: its hash;
+        ``start_channels``: 1, if the kernel of a single channel was spread.
 
     Raises
     ------
@@ -68,10 +69,13 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str]:
     ]
     for value, variable in zip(fitting, model.weights, strict=True):
         variable.assign(value)
-    return {
+    record: dict[str, str | int] = {
         "start": f"{_name(file.parent)}/{file.name}",
         "start_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
     }
+    if values[0].shape != fitting[0].shape:
+        record["start_channels"] = 1
+    return record
 
 
 def _read(file: Path) -> list[np.ndarray]:

@@ -102,12 +102,21 @@ def test_drawn_patterns_vary_as_asked():
     ]
     angles = np.array([p.angles_rad for p in patterns])
     steps = np.diff(angles, axis=1)
-    assert steps.mean() == pytest.approx(np.pi / 3, abs=0.003)
+    assert np.abs(steps).mean() == pytest.approx(np.pi / 3, abs=0.003)
+    turning = np.sign(steps)
+    assert (turning[:, 0] == turning[:, 1]).all()
     assert np.ptp(angles[:, 0]) > 0.9 * np.pi
     phases = np.array([p.phases_rad for p in patterns])
     second = np.diff(phases, axis=2)
-    assert second.mean() == pytest.approx(2 * np.pi / 3, abs=0.005)
-    assert second.std() == pytest.approx(0.05 * 2**0.5, rel=0.1)
+    assert np.abs(second).mean() == pytest.approx(2 * np.pi / 3, abs=0.005)
+    assert np.abs(second).std() == pytest.approx(0.05 * 2**0.5, rel=0.1)
+    moving = np.sign(second[:, :, 0])
+    assert (np.sign(second) == moving[:, :1, None]).all()
+    # every combination of directions is equally frequent
+    for turn in (-1, 1):
+        for move in (-1, 1):
+            share = ((turning[:, 0] == turn) & (moving[:, 0] == move)).mean()
+            assert share == pytest.approx(0.25, abs=0.08)
     contrast = np.array([p.modulations for p in patterns])
     assert contrast.std() == pytest.approx(0.07, rel=0.1)
     vectors = patterns[0].vectors_per_um()

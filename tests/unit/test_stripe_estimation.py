@@ -26,18 +26,33 @@ def turned(angles):
     return np.degrees(np.angle(np.exp(1j * np.asarray(angles))))
 
 
+def rising(pattern):
+    """Return the same stripes with phases that rise along the frames."""
+    moves = turned(pattern.phases_rad[0][1] - pattern.phases_rad[0][0])
+    if moves > 0:
+        return pattern
+    return pattern.model_copy(
+        update={
+            "angles_rad": tuple(angle + np.pi for angle in pattern.angles_rad),
+            "phases_rad": tuple(
+                tuple(-phase for phase in row) for row in pattern.phases_rad
+            ),
+        }
+    )
+
+
 def at_centre(pattern, side_px, pixel_nm):
     """Return the phases in the middle of the field, where vectors matter least."""
     way = pattern.vectors_per_um().sum(axis=1) * side_px * pixel_nm / 2000
     return np.array(pattern.phases_rad) + 2 * np.pi * way[:, None]
 
 
-def scenes(photons, *, seed=77, images=1, crop_px=128):
+def scenes(photons, *, seed=77, images=1, crop_px=128, modality="sim"):
     benchmark = ImageBenchmark(
         seed=seed,
         images=images,
         photon_levels=(photons,),
-        conditions=SimPairs(crop_px=crop_px),
+        conditions=SimPairs(crop_px=crop_px, modality=modality),
     )
     return list(benchmark.pictures())
 
@@ -52,7 +67,7 @@ def bright():
 def test_stripes_are_found_at_high_light_on_every_structure(bright):
     errors = []
     for taken, found in bright:
-        true = taken.pattern
+        true = rising(taken.pattern)
         assert found.frequency_per_um == pytest.approx(true.frequency_per_um, rel=0.002)
         turn = turned(np.subtract(found.angles_rad, true.angles_rad))
         np.testing.assert_allclose(turn, 0, atol=0.3, err_msg=taken.name)
@@ -94,7 +109,7 @@ def test_few_photons_cost_orientations_but_hardly_give_wrong_ones():
     right, wrong = [], []
     for taken in scenes(15.0, seed=78, images=2):
         found = estimate_pattern(taken.frames, taken.optics)
-        turn = turned(np.subtract(found.angles_rad, taken.pattern.angles_rad))
+        turn = turned(np.subtract(found.angles_rad, rising(taken.pattern).angles_rad))
         frequency = found.frequency_per_um / taken.pattern.frequency_per_um
         near = (np.abs(turn) < 1) & (abs(frequency - 1) < 0.005)
         seen = np.array(found.modulations) > LOWEST_CONTRAST
@@ -107,13 +122,13 @@ def test_few_photons_cost_orientations_but_hardly_give_wrong_ones():
 
 def even_light(taken, rng):
     even = gaussian_filter(np.maximum(taken.frames.mean(axis=0), 0), 1.0)
-    return rng.poisson(even, taken.frames.shape).astype(float)
+    return rng.poisson(even, (9, *even.shape)).astype(float)
 
 
 @pytest.mark.parametrize("photons", [15.0, 600.0])
 def test_no_stripes_are_found_where_there_are_none(photons):
     rng = np.random.default_rng(3)
-    for taken in scenes(photons):
+    for taken in scenes(photons, modality="widefield"):
         with pytest.raises(NoStripes, match=r"no stripes of .* cycles/µm stand out"):
             estimate_pattern(even_light(taken, rng), taken.optics)
 
@@ -132,7 +147,7 @@ def test_an_orientation_without_stripes_is_marked(bright):
     assert found.modulations[1] == LOWEST_CONTRAST
     for number in (0, 2):
         assert found.modulations[number] > 0.5 * taken.pattern.modulations[number]
-        turn = found.angles_rad[number] - taken.pattern.angles_rad[number]
+        turn = found.angles_rad[number] - rising(taken.pattern).angles_rad[number]
         assert abs(turned(turn)) < 0.3
 
 

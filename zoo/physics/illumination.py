@@ -87,9 +87,13 @@ def draw_pattern(
     -------
     pattern : Pattern
         With a common angle and, for every orientation, a first phase at random.
+        Microscopes turn the stripes either way round, and move them either way: both
+        directions are drawn, from a stream of their own.
     """
-    steps = 2 * np.pi * np.arange(PHASES) / PHASES
-    angles = rng.uniform(0, np.pi) + np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS
+    turning, moving = rng.spawn(1)[0].choice([-1, 1], 2)
+    steps = moving * 2 * np.pi * np.arange(PHASES) / PHASES
+    turns = turning * np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS
+    angles = rng.uniform(0, np.pi) + turns
     angles = angles + rng.normal(0, angle_jitter_rad, ORIENTATIONS)
     phases = rng.uniform(0, 2 * np.pi, (ORIENTATIONS, 1)) + steps
     phases = phases + rng.normal(0, phase_jitter_rad, phases.shape)

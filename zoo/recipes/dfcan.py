@@ -154,7 +154,7 @@ def ahead(
 RAW_BUDGETS: dict[BudgetName, Budget] = {
     **BUDGETS,
     "cpu": Budget(
-        stages=plan((0, 7, 14, 3), bright=5, steps=100, batch=4),
+        stages=plan((0, 6, 12, 2), bright=4, steps=100, batch=4),
         learning_rate=5e-4,
         mixed_precision=True,
         validation_samples=8,

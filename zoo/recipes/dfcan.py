@@ -184,14 +184,22 @@ DFCAN_SIM = Recipe(
     benchmark=ImageBenchmark(),
     loss=MsePlusSsim(),
     budgets=RAW_BUDGETS,
-    # the aim is to be ahead of Wiener below 100 photons; by PSNR, the published weights
-    # are so on reticulum alone, by SSIM on all structures but actin
-    acceptance=ahead("bicubic", psnr=3.0, ssim=0.15)
+    # the aim is to be ahead of Wiener below 100 photons and within 0.5 dB above; by
+    # PSNR, the published weights are so on reticulum alone, by SSIM below 100 photons
+    # on all structures but actin
+    acceptance=ahead("bicubic", psnr=4.5, ssim=0.2)
     + ahead(
         "wiener",
-        psnr=-3.5,
+        psnr=-2.5,
         condition="below_100",
-        short={"er": (0.0, 0.0), "actin": (-3.5, -0.05)},
+        short={"er": (0.5, 0.2), "actin": (-2.5, -0.02)},
+    )
+    + ahead(
+        "wiener",
+        psnr=-6.0,
+        ssim=-0.01,
+        condition="above_100",
+        short={"er": (-0.5, 0.2), "actin": (-6.0, -0.06)},
     ),
     seed=2021,
     tags=(

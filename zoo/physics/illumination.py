@@ -90,7 +90,8 @@ def draw_pattern(
         Microscopes turn the stripes either way round, and move them either way: both
         directions are drawn, from a stream of their own.
     """
-    turning, moving = rng.spawn(1)[0].choice([-1, 1], 2)
+    directions: np.ndarray = rng.spawn(1)[0].choice([-1, 1], 2)
+    turning, moving = (int(direction) for direction in directions)
     steps = moving * 2 * np.pi * np.arange(PHASES) / PHASES
     turns = turning * np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS
     angles = rng.uniform(0, np.pi) + turns

@@ -146,18 +146,33 @@ def frame_transfer(optics: Optics, f_y: np.ndarray, f_x: np.ndarray) -> np.ndarr
     return otf(optics, np.hypot(f_y, f_x)) * binned
 
 
+def unmixing(phases: np.ndarray) -> np.ndarray:
+    """Return the matrix that makes components 0, +1 and -1 of an orientation's frames.
+
+    The latter two hold half the contrast.
+    """
+    turn = np.exp(1j * phases)
+    return np.linalg.pinv(np.stack([np.ones_like(turn), turn, turn.conj()], axis=1))
+
+
+def taper(length: int, ramp_px: int) -> np.ndarray:
+    """Return a window that rises and falls like a cosine at its ends."""
+    window = np.ones(length)
+    if ramp_px:
+        ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(ramp_px) + 0.5) / ramp_px)
+        window[:ramp_px], window[-ramp_px:] = ramp, ramp[::-1]
+    return window
+
+
 def _separated(
     frames: np.ndarray, phases: tuple[float, ...], contrast: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the spectra of the components 0 and +1 of one orientation."""
-    turn = np.exp(1j * np.array(phases))
-    mixture = np.stack(
-        [np.ones_like(turn), contrast / 2 * turn, contrast / 2 * turn.conj()], axis=1
-    )
-    unmix = np.linalg.pinv(mixture)
+    zero_weights, plus_weights, _ = unmixing(np.array(phases))
+    unmix = np.stack([zero_weights, 2 / contrast * plus_weights])
     zero: np.ndarray
     plus: np.ndarray
-    zero, plus = np.tensordot(unmix[:2], frames, axes=1)
+    zero, plus = np.tensordot(unmix, frames, axes=1)
     return np.asarray(fft.fft2(zero)), np.asarray(fft.fft2(plus))
 
 
@@ -187,9 +202,6 @@ def _faded(frames: np.ndarray, padding_px: int) -> np.ndarray:
     mean = frames.mean(axis=(-2, -1), keepdims=True)
     ring = ((0, 0), (padding_px, padding_px), (padding_px, padding_px))
     padded = np.pad(frames - mean, ring, mode="reflect")
-    ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(padding_px) + 0.5) / padding_px)
-    for axis in (-2, -1):
-        window = np.ones(padded.shape[axis])
-        window[:padding_px], window[-padding_px:] = ramp, ramp[::-1]
-        padded *= window[:, None] if axis == -2 else window
+    height, width = padded.shape[-2:]
+    padded *= np.outer(taper(height, padding_px), taper(width, padding_px))
     return padded + mean

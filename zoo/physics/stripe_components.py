@@ -10,7 +10,13 @@ from scipy import fft
 
 from zoo.physics.illumination import PHASES
 from zoo.physics.optics import Optics
-from zoo.physics.sim_reconstruction import SCALE, enlarged_spectrum, frame_transfer
+from zoo.physics.sim_reconstruction import (
+    SCALE,
+    enlarged_spectrum,
+    frame_transfer,
+    taper,
+    unmixing,
+)
 
 SMALLEST_PX = 16
 """Shorter side from which frames are analysed."""
@@ -75,7 +81,7 @@ def prepared(
         raise ValueError("frames must be finite and taper_px not negative")
     height, width = values.shape[1:]
     ramp = min(taper_px, min(height, width) // 12)
-    window = np.outer(_taper(height, ramp), _taper(width, ramp))
+    window = np.outer(taper(height, ramp), taper(width, ramp))
     faded: np.ndarray = (values - values.mean(axis=(-2, -1), keepdims=True)) * window
     fine_um = optics.pixel_nm / SCALE / 1000
     small: np.ndarray = np.asarray(fft.fft2(faded))
@@ -106,24 +112,6 @@ def prepared(
         frequency,
         fine_um,
     )
-
-
-def _taper(length: int, ramp_px: int) -> np.ndarray:
-    """Return a window that rises and falls like a cosine at its ends."""
-    window = np.ones(length)
-    if ramp_px:
-        ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(ramp_px) + 0.5) / ramp_px)
-        window[:ramp_px], window[-ramp_px:] = ramp, ramp[::-1]
-    return window
-
-
-def unmixing(phases: np.ndarray) -> np.ndarray:
-    """Return the matrix that makes components 0, +1 and -1 of an orientation's frames.
-
-    The latter two hold half the contrast.
-    """
-    turn = np.exp(1j * phases)
-    return np.linalg.pinv(np.stack([np.ones_like(turn), turn, turn.conj()], axis=1))
 
 
 def sharpened(raw: RawFrames, phases: np.ndarray) -> Sample:

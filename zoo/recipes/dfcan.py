@@ -88,7 +88,7 @@ def again(
         Patches per batch; tiles are a quarter as many.
     """
     patches, tiles = plan((0, 0, *epochs), steps=steps, batch=batch)
-    return patches.model_copy(update={"restart": restart}), tiles
+    return patches.override(restart=restart), tiles
 
 
 BUDGETS: dict[BudgetName, Budget] = {
@@ -153,18 +153,11 @@ def ahead(
 
 RAW_BUDGETS: dict[BudgetName, Budget] = {
     **BUDGETS,
-    "cpu": Budget(
-        stages=plan((0, 6, 12, 2), bright=4, steps=100, batch=4),
-        learning_rate=5e-4,
-        mixed_precision=True,
-        validation_samples=8,
-        workers=2,
+    "cpu": BUDGETS["cpu"].override(
+        stages=plan((0, 6, 12, 2), bright=4, steps=100, batch=4)
     ),
-    "gpu": Budget(
-        stages=plan((1, 8, 20, 4), bright=6, steps=200, batch=16),
-        learning_rate=5e-4,
-        workers=12,
-        validation_samples=64,
+    "gpu": BUDGETS["gpu"].override(
+        stages=plan((1, 8, 20, 4), bright=6, steps=200, batch=16)
     ),
 }
 """Trainings on raw frames; the one for small machines starts from widefield weights

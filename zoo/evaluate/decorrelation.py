@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.physics.optics import taper
+
 RADII = 50
 """Radii at which a curve is computed."""
 FILTERS = 10
@@ -186,8 +188,4 @@ def _grid(low: float, high: float) -> np.ndarray:
 
 def _fade(length: int) -> np.ndarray:
     """Return a window that rises over `TAPER_PX` at both ends, less if it is short."""
-    width = min(TAPER_PX, length // 8)
-    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(width) + 0.5) / width)
-    window = np.ones(length)
-    window[:width], window[-width:] = rise, rise[::-1]
-    return window
+    return taper(length, min(TAPER_PX, length // 8))

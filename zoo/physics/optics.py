@@ -241,6 +241,30 @@ def otf_grid(
     return otf(optics, frequency, defocus_nm=defocus_nm, model=model)
 
 
+def taper(length: int, ramp_px: int) -> np.ndarray:
+    """Return a window that rises and falls like a cosine at its ends.
+
+    Parameters
+    ----------
+    length, ramp_px
+        Pixels of the window and of the rise at either end.
+
+    Returns
+    -------
+    window : (length,) float64
+
+    Examples
+    --------
+    >>> taper(5, 1).round(6).tolist()
+    [0.5, 1.0, 1.0, 1.0, 0.5]
+    """
+    window = np.ones(length)
+    if ramp_px:
+        ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(ramp_px) + 0.5) / ramp_px)
+        window[:ramp_px], window[-ramp_px:] = ramp, ramp[::-1]
+    return window
+
+
 def cone_apodisation(
     frequency_per_um: np.ndarray, *, support_per_um: float
 ) -> np.ndarray:

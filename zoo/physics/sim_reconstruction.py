@@ -12,7 +12,13 @@ import numpy as np
 from scipy import fft
 
 from zoo.physics.illumination import Pattern, carriers
-from zoo.physics.optics import Optics, binning_transfer, cone_apodisation, otf
+from zoo.physics.optics import (
+    Optics,
+    binning_transfer,
+    cone_apodisation,
+    otf,
+    taper,
+)
 
 SCALE = 2
 """Pixels of the reconstruction per camera pixel along an axis."""
@@ -153,15 +159,6 @@ def unmixing(phases: np.ndarray) -> np.ndarray:
     """
     turn = np.exp(1j * phases)
     return np.linalg.pinv(np.stack([np.ones_like(turn), turn, turn.conj()], axis=1))
-
-
-def taper(length: int, ramp_px: int) -> np.ndarray:
-    """Return a window that rises and falls like a cosine at its ends."""
-    window = np.ones(length)
-    if ramp_px:
-        ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(ramp_px) + 0.5) / ramp_px)
-        window[:ramp_px], window[-ramp_px:] = ramp, ramp[::-1]
-    return window
 
 
 def _separated(

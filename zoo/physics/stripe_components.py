@@ -9,12 +9,11 @@ import numpy as np
 from scipy import fft
 
 from zoo.physics.illumination import PHASES
-from zoo.physics.optics import Optics
+from zoo.physics.optics import Optics, taper
 from zoo.physics.sim_reconstruction import (
     SCALE,
     enlarged_spectrum,
     frame_transfer,
-    taper,
     unmixing,
 )
 

@@ -9,7 +9,16 @@ import pytest
 from keras import ops
 from scipy.ndimage import gaussian_filter
 
-from zoo.models.dfcan import DFCAN, STRIPE_GAIN, dfcan, watch_stripes
+from zoo.layers.reconstruction import MAPS, reconstructions
+from zoo.models.dfcan import (
+    DFCAN,
+    EMPTY,
+    SHOWN,
+    STRIPE_GAIN,
+    dfcan,
+    prepare,
+    watch_stripes,
+)
 
 # raised inside Keras where it reads its own variables
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -192,6 +201,12 @@ def test_reduced_precision_keeps_spectra_and_output_in_float32():
         ({"gamma": 0.0}, "gamma must be positive"),
         ({"spectrum": "fft"}, "spectrum must be"),
         ({"resize": "nearest"}, "resize must be"),
+        ({"frames": "cooked"}, "frames must be raw or reconstructed, not 'cooked'"),
+        ({"frames": "reconstructed"}, "needs 9 channels and scale 2, not 1 and 2"),
+        (
+            {"frames": "reconstructed", "channels": 9, "scale": 3},
+            "needs 9 channels and scale 2, not 9 and 3",
+        ),
     ],
 )
 def test_impossible_options_are_named(options, complaint):
@@ -212,6 +227,7 @@ def test_impossible_options_are_named(options, complaint):
             "channels": 9,
             "scale": 3,
         },
+        {"tile": None, "spectrum_px": 24, "channels": 9, "frames": "reconstructed"},
     ],
 )
 def test_every_format_gives_the_same_picture(options, tmp_path):
@@ -295,3 +311,51 @@ def test_channels_that_are_not_raw_frames_are_left_alone(channels):
     watch_stripes(model)
     for old, new in zip(before, model.get_weights(), strict=True):
         assert np.array_equal(old, new)
+
+
+def test_reconstructing_adds_no_weights():
+    model = dfcan(channels=9, frames="reconstructed")
+    assert model.count_params() == 1_935_361
+    assert model.input_shape == (None, 128, 128, 9)
+    other = dfcan(channels=9)
+    other.set_weights(model.get_weights())
+
+
+def test_a_network_for_reconstructions_begins_by_showing_them():
+    keras.utils.set_random_seed(11)
+    model = dfcan(
+        **(NARROW | {"groups": 2}), channels=9, tile=None, frames="reconstructed"
+    )
+    prepare(model)
+    rng = np.random.default_rng(12)
+    frames = gaussian_filter(rng.random((1, 32, 48, 9)), (0, 1.5, 1.5, 0))
+    frames = (frames / frames.max()).astype("float32")
+    maps = [
+        ops.convert_to_numpy(part)[0, ..., 0]
+        for part in reconstructions(ops.convert_to_tensor(frames))
+    ]
+    pixels = np.reshape(maps[1:], ((MAPS - 1) // 4, 2, 2, 32, 48)).mean(axis=0)
+    whole = np.moveaxis(pixels, (2, 0, 3, 1), (0, 1, 2, 3)).reshape(64, 96)
+    expected = 1 / (1 + np.exp(-(SHOWN[0] * whole + SHOWN[1])))
+    found = ops.convert_to_numpy(model(frames))[0, ..., 0]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_what_a_network_begins_with_is_chosen_by_its_input():
+    raw, found = (
+        dfcan(**NARROW, channels=9, tile=None, frames=frames)
+        for frames in ("raw", "reconstructed")
+    )
+    for model, is_raw in ((raw, True), (found, False)):
+        prepare(model)
+        kernel = model.get_layer("head_conv").get_weights()[0]
+        assert (np.abs(kernel).max() > 1) == is_raw
+        assert model.get_layer("output_conv").get_weights()[1] == pytest.approx(
+            EMPTY if is_raw else SHOWN[1]
+        )
+    one = dfcan(**NARROW, tile=16)
+    before = one.get_weights()
+    prepare(one)
+    assert all(
+        np.array_equal(*pair) for pair in zip(before, one.get_weights(), strict=True)
+    )

@@ -4,7 +4,7 @@ Qiao, Li, Guo, Liu, Jiang, Dai and Li 2021 (doi:10.1038/s41592-020-01048-5).
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -18,12 +18,24 @@ from zoo.layers.fourier import (
     fourier_basis,
     fourier_channel_attention,
 )
+from zoo.layers.reconstruction import MAPS, SCALE, reconstructions
 from zoo.layers.resize import Convention
+
+Frames = Literal["raw", "reconstructed"]
+"""What the first layer of a network for nine raw frames sees: the frames, or their mean
+and reconstructions (`zoo.layers.reconstruction.reconstructions`), nine maps as well."""
 
 EMPTY = -3.2
 """Output before the sigmoid at the start of training: 0.04, about the mean of a picture
 of cell structures.  A bias of zero starts at 0.5, from where the first steps push all
 pixels down together until the sigmoid is flat and the output stays black."""
+
+RECONSTRUCTED = "reconstructions"
+"""Name of the layer whose output is the first convolution's input."""
+
+SHOWN = (7.0, -4.6)
+"""Gain and bias before the sigmoid with which a reconstruction is nearest to the
+target, by least squares over simulated pictures."""
 
 STRIPE_FEATURES = 3 / 16
 """Share of the feature maps of the first layer that `watch_stripes` turns."""
@@ -37,6 +49,7 @@ def dfcan(
     *,
     scale: int = 2,
     channels: int = 1,
+    frames: Frames = "raw",
     tile: int | None = 128,
     width: int = 64,
     groups: int = 4,
@@ -61,6 +74,10 @@ def dfcan(
         (non-linear SIM).
     channels
         Images that go in: 1 for widefield, 9 or 25 for raw SIM frames.
+    frames
+        ``raw`` is the published network.  ``reconstructed`` finds the stripes of nine
+        raw frames and reconstructs them before the first layer; layers and weights are
+        the same.
     tile
         Input height and width, px; None for any size.  A network of free size always
         resizes its spectra, which costs some speed.
@@ -91,7 +108,8 @@ def dfcan(
     Raises
     ------
     ValueError
-        If a number is too small, or `spectrum` or `resize` is unknown.
+        If a number is too small, an option is unknown, or frames other than nine are to
+        be reconstructed, or on another scale than 2.
     """
     for name, value, least in (
         ("scale", scale, 2),
@@ -106,6 +124,13 @@ def dfcan(
             raise ValueError(f"{name} must be at least {least}, not {value}")
     if gamma <= 0:
         raise ValueError(f"gamma must be positive, not {gamma}")
+    if frames not in ("raw", "reconstructed"):
+        raise ValueError(f"frames must be raw or reconstructed, not {frames!r}")
+    if frames == "reconstructed" and (channels, scale) != (MAPS, SCALE):
+        raise ValueError(
+            f"frames=reconstructed needs {MAPS} channels and scale {SCALE}, not "
+            f"{channels} and {scale}"
+        )
     image: Any = keras.Input((tile, tile, channels), name="image", dtype="float32")
     basis = fourier_basis(
         image,
@@ -114,7 +139,11 @@ def dfcan(
         spectrum=spectrum,
         resize=resize,
     )
-    x = gelu(_conv(image, width, name="head_conv", dtype=dtype))
+    x = image
+    if frames == "reconstructed":
+        join = layers.Concatenate(dtype="float32", name=RECONSTRUCTED)
+        x = join(reconstructions(image))
+    x = gelu(_conv(x, width, name="head_conv", dtype=dtype))
     for group in range(1, groups + 1):
         first = x
         for block in range(1, blocks + 1):
@@ -203,6 +232,71 @@ def watch_stripes(model: keras.Model) -> None:
             layer.set_weights([kernel, bias])
 
 
+def show_reconstruction(model: keras.Model) -> None:
+    """Make a network that is about to be trained show what it is given.
+
+    The mean of the reconstructions is carried through all layers: two units of opposite
+    sign carry a number through the activation, since ``gelu(v) - gelu(-v) = v``, and
+    blocks add nothing to those feature maps to begin with.  Training then starts from a
+    reconstruction squeezed by the sigmoid, not from noise.
+
+    Parameters
+    ----------
+    model
+        DFCAN with ``frames="reconstructed"``.
+    """
+    fine = SCALE**2
+    head, tail, last = (
+        model.get_layer(name) for name in ("head_conv", "tail_conv", "output_conv")
+    )
+    kernel, bias = head.get_weights()
+    carriers = np.argsort(np.abs(kernel).sum(axis=(0, 1, 2)))[: 2 * fine]
+    signs = np.array([1.0, -1.0], np.float32)
+    kernel[..., carriers] = 0
+    bias[carriers] = 0
+    pairs = carriers.reshape(fine, 2)
+    for number, pair in enumerate(pairs):
+        kernel[1, 1, 1 + number :: fine, pair] = signs[:, None] * fine / (MAPS - 1)
+    head.set_weights([kernel, bias])
+    for layer in model.layers:
+        if layer.name.endswith("_conv2"):
+            kernel, bias = layer.get_weights()
+            kernel[..., carriers] = 0
+            bias[carriers] = 0
+            layer.set_weights([kernel, bias])
+    groups = sum(
+        layer.name.startswith("group") and layer.name.count("_") == 1
+        for layer in model.layers
+    )
+    kernel, bias = tail.get_weights()
+    width = kernel.shape[-1] // fine
+    for number, pair in enumerate(pairs):
+        shown = number * width + np.arange(2)
+        kernel[..., shown] = 0
+        # every group adds what it was given to what came of it
+        kernel[1, 1, pair[:, None], shown] = np.outer(signs, signs) / 2**groups
+        bias[shown] = 0
+    tail.set_weights([kernel, bias])
+    kernel, bias = (np.zeros_like(part) for part in last.get_weights())
+    kernel[1, 1, :2, 0] = SHOWN[0] * signs
+    bias[:] = SHOWN[1]
+    last.set_weights([kernel, bias])
+
+
+def prepare(model: keras.Model) -> None:
+    """Give a network that is about to be trained the start that its input needs.
+
+    Parameters
+    ----------
+    model
+        DFCAN; one for single images stays as it is.
+    """
+    if any(layer.name == RECONSTRUCTED for layer in model.layers):
+        show_reconstruction(model)
+    else:
+        watch_stripes(model)
+
+
 DFCAN = Network(
     name="dfcan",
     task="image",
@@ -223,5 +317,5 @@ DFCAN = Network(
         "Layers and parameters are the published ones; amplitudes of spectra are "
         "scaled so that the attention does not depend on the size of the field."
     ),
-    prepare=watch_stripes,
+    prepare=prepare,
 )

@@ -19,8 +19,8 @@ UNSEEN = "er"
 FIRST = tuple(name for name in SimPairs().structures if name != UNSEEN)
 """What the first part of the training sees."""
 
-BRIGHT = {"source__photons": (300.0, 600.0), "source__modulation": (0.8, 1.0)}
-"""Light and contrast at which stripes are plain to see."""
+FIELD_PX = 96
+"""Edge of the patches of raw frames: in smaller ones stripes are not found reliably."""
 
 
 def plan(
@@ -28,7 +28,6 @@ def plan(
     *,
     steps: int,
     batch: int,
-    bright: int = 0,
     patch_px: int = PATCH_PX,
 ) -> tuple[Stage, ...]:
     """Return the stages of a training; one of no epochs is left out.
@@ -42,9 +41,6 @@ def plan(
     ----------
     epochs
         Epochs of the four.
-    bright
-        Epochs between the first and the second, under much light: for raw frames,
-        which teach a network nothing about stripes as long as noise hides them.
     steps
         Batches per epoch on patches; tiles get half as many.
     batch
@@ -57,7 +53,6 @@ def plan(
     first = patches | {"source__structures": FIRST}
     on_patches = (
         (epochs[0], first | {"loss__ssim_weight": 0.0}),
-        (bright, first | BRIGHT),
         (epochs[1], first),
         (epochs[2], patches),
     )
@@ -154,10 +149,12 @@ def ahead(
 RAW_BUDGETS: dict[BudgetName, Budget] = {
     **BUDGETS,
     "cpu": BUDGETS["cpu"].override(
-        stages=plan((0, 6, 12, 2), bright=4, steps=100, batch=4)
+        stages=plan((0, 6, 20, 3), steps=100, batch=2, patch_px=FIELD_PX),
+        learning_rate=3e-4,
     ),
     "gpu": BUDGETS["gpu"].override(
-        stages=plan((1, 8, 20, 4), bright=6, steps=200, batch=16)
+        stages=plan((0, 12, 20, 4), steps=200, batch=16, patch_px=FIELD_PX),
+        learning_rate=3e-4,
     ),
 }
 """Trainings on raw frames; the one for small machines starts from widefield weights
@@ -171,7 +168,11 @@ DFCAN_SIM = Recipe(
         "image on a grid twice as fine, without knowledge of the stripes."
     ),
     network=DFCAN,
-    options={"channels": RAW_FRAMES, "spectrum_px": SPECTRUM_PX},
+    options={
+        "channels": RAW_FRAMES,
+        "frames": "reconstructed",
+        "spectrum_px": SPECTRUM_PX,
+    },
     training_options={"tile": None},
     source=SimPairs(modality="sim", crop_px=128),
     benchmark=ImageBenchmark(),

@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -292,12 +293,14 @@ def test_dfcan(narrow_dfcan):
     assert np.ptp(direct) > 0.01
     np.testing.assert_allclose(_run(network, contract, one), direct, atol=1e-6)
 
-    # small: the middle of the mirrored frame
+    # small: the middle of the mirrored frame, or, as a mirror would turn stripes,
+    # of one that goes on as it ends
     small = one[:, :21, :30]
-    mirrored = np.pad(small, ((0, 0), (5, 6), (1, 1), (0, 0)), mode="symmetric")
-    expected = network(mirrored)[:, 10:52, 2:62]
-    found = _run(network, contract, small)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for order, mode in ((None, "symmetric"), ("angle-major", "edge")):
+        continued = np.pad(small, ((0, 0), (5, 6), (1, 1), (0, 0)), mode=mode)
+        expected = network(continued)[:, 10:52, 2:62]
+        found = _run(network, replace(contract, frame_order=order), small)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
     # large and even: flat inside, as five convolutions reach less than a quarter
     def unevenness(contract):

@@ -76,7 +76,9 @@ def forward(
                 plan.offset, plan.shape, (height, width), strict=True
             )
         ]
-        ready = np.pad(ready, ((0, 0), *margins, (0, 0)), mode="symmetric")
+        # mirrored stripes would run another way: raw frames repeat their last pixel
+        mode = "symmetric" if contract.frame_order is None else "edge"
+        ready = np.pad(ready, ((0, 0), *margins, (0, 0)), mode=mode)
     batches = _calls(engine, contract, cut_batches(ready, plan.tiles, plan.batch))
     if len(plan.tiles) == 1:
         whole = list(batches)

@@ -67,7 +67,12 @@ def plan(
 
 
 def again(
-    epochs: tuple[int, int], *, restart: float, steps: int = 100, batch: int = 4
+    epochs: tuple[int, int],
+    *,
+    restart: float,
+    steps: int = 100,
+    batch: int = 4,
+    patch_px: int = PATCH_PX,
 ) -> tuple[Stage, ...]:
     """Return the stages of a second fall of the learning rate, on all structures.
 
@@ -81,8 +86,10 @@ def again(
         Batches per epoch on patches; tiles get half as many.
     batch
         Patches per batch; tiles are a quarter as many.
+    patch_px
+        Edge of the patches, camera px.
     """
-    patches, tiles = plan((0, 0, *epochs), steps=steps, batch=batch)
+    patches, tiles = plan((0, 0, *epochs), steps=steps, batch=batch, patch_px=patch_px)
     return patches.override(restart=restart), tiles
 
 
@@ -149,7 +156,8 @@ def ahead(
 RAW_BUDGETS: dict[BudgetName, Budget] = {
     **BUDGETS,
     "cpu": BUDGETS["cpu"].override(
-        stages=plan((0, 6, 20, 3), steps=100, batch=2, patch_px=FIELD_PX),
+        stages=plan((0, 6, 20, 3), steps=100, batch=2, patch_px=FIELD_PX)
+        + again((7, 2), restart=2e-4, batch=2, patch_px=FIELD_PX),
         learning_rate=3e-4,
     ),
     "gpu": BUDGETS["gpu"].override(
@@ -178,22 +186,20 @@ DFCAN_SIM = Recipe(
     benchmark=ImageBenchmark(),
     loss=MsePlusSsim(),
     budgets=RAW_BUDGETS,
-    # the aim is to be ahead of Wiener below 100 photons and within 0.5 dB above; by
-    # PSNR, the published weights are so on reticulum alone, by SSIM below 100 photons
-    # on all structures but actin
-    acceptance=ahead("bicubic", psnr=4.5, ssim=0.2)
+    # the aim is to be ahead of Wiener below 100 photons and within 0.5 dB above; the
+    # published weights fall short of it on microtubules below, and on microtubules,
+    # actin and pits above
+    acceptance=ahead("bicubic", psnr=5.5, ssim=0.2)
+    + ahead("wiener", condition="below_100", short={"microtubules": (-0.2, 0.0)})
     + ahead(
         "wiener",
-        psnr=-2.5,
-        condition="below_100",
-        short={"er": (0.5, 0.2), "actin": (-2.5, -0.02)},
-    )
-    + ahead(
-        "wiener",
-        psnr=-6.0,
-        ssim=-0.01,
+        psnr=-0.5,
         condition="above_100",
-        short={"er": (-0.5, 0.2), "actin": (-6.0, -0.06)},
+        short={
+            "microtubules": (-3.2, 0.0),
+            "actin": (-2.2, -0.04),
+            "pits": (-1.8, 0.0),
+        },
     ),
     seed=2021,
     tags=(

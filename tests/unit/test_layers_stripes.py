@@ -18,7 +18,7 @@ from zoo.layers.reconstruction import (
 from zoo.layers.stripes import Stripes, components, find_stripes, transfer, wave_at
 from zoo.physics.illumination import Pattern
 from zoo.physics.optics import Optics
-from zoo.physics.sim_reconstruction import reconstruct
+from zoo.physics.sim_reconstruction import frame_transfer, reconstruct
 from zoo.simulate.sim_images import SimPairs, expose, scaled_counts, scaled_target
 
 # raised inside Keras where it reads its own variables
@@ -152,8 +152,6 @@ def test_empty_frames_give_finite_maps(value):
 
 def test_the_transfer_is_that_of_the_physics():
     optics = Optics(na=1.4, wavelength_nm=560.0, pixel_nm=62.6, blur_nm=0.055 * 560.0)
-    from zoo.physics.sim_reconstruction import frame_transfer
-
     f_x = np.linspace(0, 0.45, 40)
     expected = frame_transfer(optics, np.zeros(40), f_x / 0.0626)
     found = transfer(0.0 * f_x, f_x, optics.cutoff_per_um * 0.0626)

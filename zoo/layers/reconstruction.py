@@ -87,7 +87,9 @@ def reconstructed(
     level = ops.mean(maps, axis=(2, 3), keepdims=True)
     large = ops.matmul(ops.matmul(rows, maps - level), ops.transpose(columns, (1, 0)))
     even, odd = large[:, 1 : 1 + ORIENTATIONS], large[:, 1 + ORIENTATIONS :]
-    f_y, f_x = (SCALE * frequencies(_counted(along)) for along in (along_y, along_x))
+    f_y, f_x = (
+        SCALE * frequencies(axis_positions(large, axis=axis)) for axis in (2, 3)
+    )
     by = waves(f_y, f_x, along_y, along_x)
     cos, sin = wave_at(stripes.vectors, stripes.phasors, along_y, along_x)
     unmoved = forward(large[:, :1], None, by)
@@ -122,10 +124,6 @@ def reconstructed(
     return images
 
 
-def _counted(along: Tensor) -> Tensor:
-    return ops.cumsum(ops.ones_like(along)) - 1.0
-
-
 def _enlarging(along: Tensor) -> tuple[Tensor, Tensor]:
     """Return the matrix that mirrors an axis at its ends, fades and enlarges it.
 
@@ -145,14 +143,9 @@ def _enlarging(along: Tensor) -> tuple[Tensor, Tensor]:
     fade = window_of(padded + _PADDING, float(_PADDING))
     fine = ops.concatenate([padded + part * length for part in range(SCALE)])
     positions = (fine + _PADDING + 0.5) / SCALE - _PADDING - 0.5
-    by = frequencies(padded + _PADDING)
-    there, here = (
-        waves(by, by, positions, padded)[:2],
-        waves(by, by, padded, padded)[:2],
-    )
-    waved = sum(
-        ops.matmul(ops.transpose(far, (1, 0)), near)
-        for far, near in zip(there, here, strict=True)
-    )
+    frequency = frequencies(padded + _PADDING)
+    by = waves(frequency, frequency, positions, padded)
+    waved = ops.matmul(ops.transpose(by.cos_y, (1, 0)), by.cos_x)
+    waved = waved + ops.matmul(ops.transpose(by.sin_y, (1, 0)), by.sin_x)
     matrix = ops.matmul(waved / length * ops.expand_dims(fade, 0), mirror)
     return matrix, positions - (count - 1) / 2

@@ -133,12 +133,13 @@ def find_stripes(mean: Tensor, cosine: Tensor, sine: Tensor) -> Stripes:
     slow = ops.maximum(5.0 / shorter, 0.05)
     used = ops.cast(radius > slow, "float32") * (1 - empty)
     power = real * real + imaginary * imaginary
-    pairs = power[:, 1:4] + power[:, 4:]
-    power = ops.concatenate([power[:, :1], pairs, pairs], axis=1)
+    # cosine and sine of an orientation are weighed alike
+    power = ops.concatenate([power[:, :1], power[:, 1:4] + power[:, 4:]], axis=1)
     noise = ops.sum(power * empty, axis=(2, 3), keepdims=True) / ops.sum(empty)
     around = _pooled(ops.average_pool, power, 5) + _TINY
     share = used * ops.maximum(1 - noise / around, 0.0)
     even = share / ops.sqrt(around)
+    even = ops.concatenate([even, even[:, 1:]], axis=1)
     white = backward(real * even, imaginary * even, by)
     sample, cosines, sines = white[:, :1], white[:, 1:4], white[:, 4:]
     product = sample * cosines, -sample * sines

@@ -113,7 +113,8 @@ class MsePlusSsim(Loss):
     """DFCAN's loss: squared error and a tenth of the missing structural similarity.
 
     A sample costs ``mean((P - T)**2) + weight * (1 - SSIM(T, P))`` (Qiao et al. 2021,
-    doi:10.1038/s41592-020-01048-5), the similarity with the stated data range.
+    doi:10.1038/s41592-020-01048-5), the similarity with the stated data range.  The
+    options below change what is compared, and how errors count.
     """
 
     kind: Literal["mse_plus_ssim"] = "mse_plus_ssim"
@@ -122,25 +123,57 @@ class MsePlusSsim(Loss):
     """Weight of ``1 - SSIM``."""
     data_range: float = Field(default=1.0, gt=0)
     """Span of values that targets can take, as the similarity needs it."""
-    rescale: Literal["none", "batch"] = "none"
+    rescale: Literal["none", "batch", "match"] = "none"
     """``batch`` is the published form: targets and predictions are first scaled to
     [0, data_range] by the extremes of their whole batch, which blinds the loss to gain
-    and offset of the prediction."""
+    and offset of the prediction.  ``match`` first gives every prediction the gain and
+    the offset that bring it nearest to its target by least squares, as scores do: the
+    brightest pixel of a target, its unit, cannot be known from a noisy input, and a
+    network that must guess it bends the intensities."""
+    error: Literal["squared", "logarithmic"] = "squared"
+    """``logarithmic`` takes the natural logarithm of the mean squared error, so that a
+    decibel counts the same in pictures with much light and with little."""
+    anchor: float = Field(default=0.1, ge=0)
+    """Weight of the error of predictions as they are, added under ``match`` so that
+    gain and offset stay where they were."""
 
     def __call__(self, target: Any, prediction: Any) -> Any:
         """Return (b,) losses of (b, y, x, c) targets and predictions."""
         target, prediction = (
             ops.cast(values, "float32") for values in (target, prediction)
         )
+        held = 0.0
         if self.rescale == "batch":
             target, prediction = self._stretched(target), self._stretched(prediction)
-        error = ops.mean(ops.square(prediction - target), axis=(1, 2, 3))
+        elif self.rescale == "match":
+            held = self.anchor * self._error(target, prediction)
+            prediction = _matched(target, prediction)
         similarity = structural_similarity(
             target, prediction, data_range=self.data_range
         )
-        return error + self.ssim_weight * (1.0 - similarity)
+        error = self._error(target, prediction)
+        return held + error + self.ssim_weight * (1.0 - similarity)
+
+    def _error(self, target: Any, prediction: Any) -> Any:
+        error = ops.mean(ops.square(prediction - target), axis=(1, 2, 3))
+        if self.error == "squared":
+            return error
+        return ops.log(error + 1e-6 * self.data_range**2)
 
     def _stretched(self, values: Any) -> Any:
         low, high = ops.min(values), ops.max(values)
         # an image without any contrast would be divided by zero
         return self.data_range * (values - low) / (high - low + 1e-7)
+
+
+def _matched(target: Any, prediction: Any) -> Any:
+    """Return predictions with gain and offset by least squares to their targets."""
+    axes = (1, 2, 3)
+    level, aim = (
+        ops.mean(values, axis=axes, keepdims=True) for values in (prediction, target)
+    )
+    away = prediction - level
+    product = ops.mean(away * (target - aim), axis=axes, keepdims=True)
+    # an even prediction has nothing to be scaled
+    power = ops.mean(ops.square(away), axis=axes, keepdims=True) + 1e-9
+    return aim + product / power * away

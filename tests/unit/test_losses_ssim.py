@@ -105,7 +105,46 @@ def test_published_form_is_blind_to_gain_and_offset(pair):
     assert abs(value[0] - numbers(MsePlusSsim()(*own))[0]) > 1e-4
 
 
-@pytest.mark.parametrize("rescale", ["none", "batch"])
+def test_matched_form_is_blind_to_gain_and_offset_of_every_prediction(pair):
+    target, prediction = pair
+    gains = np.array([0.2, 1.0, 4.0], "float32").reshape(3, 1, 1, 1)
+    loss = MsePlusSsim(rescale="match", anchor=0.0)
+    value = numbers(loss(target, prediction))
+    moved = numbers(loss(target, gains * prediction - 5 * gains))
+    np.testing.assert_allclose(moved, value, rtol=1e-3, atol=1e-5)
+    fitted = np.stack(
+        [
+            np.polynomial.Polynomial.fit(p.ravel(), g.ravel(), 1)(p)
+            for p, g in zip(prediction, target, strict=True)
+        ]
+    )
+    np.testing.assert_allclose(value, numbers(MsePlusSsim()(target, fitted)), rtol=1e-3)
+
+
+def test_the_anchor_holds_gain_and_offset(pair):
+    target, prediction = pair
+    held, free = (
+        numbers(MsePlusSsim(rescale="match", anchor=anchor)(target, prediction))
+        for anchor in (0.5, 0.0)
+    )
+    error = ((target - prediction) ** 2).mean((1, 2, 3))
+    np.testing.assert_allclose(held - free, 0.5 * error, atol=1e-6)
+
+
+def test_a_decibel_counts_the_same_whatever_the_error(pair):
+    target, _ = pair
+    loss = MsePlusSsim(error="logarithmic", ssim_weight=0.0)
+    noise = np.random.default_rng(5).normal(0, 1, target.shape).astype("float32")
+    falls = [
+        numbers(loss(target, target + 2 * size * noise))
+        - numbers(loss(target, target + size * noise))
+        for size in (0.02, 0.2)
+    ]
+    np.testing.assert_allclose(falls, np.log(4), atol=0.01)
+    assert np.isfinite(numbers(loss(target, target))).all()
+
+
+@pytest.mark.parametrize("rescale", ["none", "batch", "match"])
 # raised inside Keras where it reads its own variables
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_training_on_the_loss_lowers_it_and_empty_batches_do_no_harm(pair, rescale):
@@ -137,7 +176,8 @@ def test_reduced_precision_is_computed_in_float32(pair):
 
 
 @pytest.mark.parametrize(
-    "options", [{"ssim_weight": -1}, {"data_range": 0}, {"rescale": "image"}]
+    "options",
+    [{"ssim_weight": -1}, {"data_range": 0}, {"rescale": "image"}, {"anchor": -1}],
 )
 def test_impossible_declarations_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -15,6 +15,7 @@ from zoo.layers.stripes import (
     ORIENTATIONS,
     PHASES,
     Stripes,
+    as_map,
     components,
     find_stripes,
     length_of,
@@ -95,15 +96,15 @@ def reconstructed(
     unmoved = forward(large[:, :1], None, by)
     moved = forward(even * cos - odd * sin, -(odd * cos + even * sin), by)
     row, column = ops.expand_dims(f_y, 1), ops.expand_dims(f_x, 0)
-    cutoff = ops.reshape(stripes.cutoff, (-1, 1, 1, 1))
+    cutoff, fall = as_map(stripes.cutoff), as_map(stripes.fall)
     shape = (-1, ORIENTATIONS, 1, 1)
     v_y, v_x = (ops.reshape(stripes.vectors[..., axis], shape) for axis in (0, 1))
     contrast = ops.reshape(stripes.contrast, shape)
     # a moved component has 4 phases / contrast**2 times the noise of the unmoved one
     variance = contrast * contrast / (4 * PHASES)
-    central = transfer(row, column, cutoff)
-    ahead = transfer(row + v_y, column + v_x, cutoff)
-    behind = transfer(row - v_y, column - v_x, cutoff)
+    central = transfer(row, column, cutoff, fall)
+    ahead = transfer(row + v_y, column + v_x, cutoff, fall)
+    behind = transfer(row - v_y, column - v_x, cutoff, fall)
     weight = contrast / (2 * PHASES) * ahead
     power = central * central + ops.sum(
         variance * (ahead * ahead + behind * behind), axis=1, keepdims=True
@@ -112,7 +113,7 @@ def reconstructed(
         central * zero + ops.sum(weight * plus, axis=1, keepdims=True)
         for zero, plus in zip(unmoved, moved, strict=True)
     ]
-    support = cutoff + ops.reshape(length_of(stripes.vectors), (-1, 1, 1, 1))
+    support = cutoff + as_map(length_of(stripes.vectors))
     cone = ops.maximum(1 - ops.sqrt(row * row + column * column) / support, 0.0)
     pixels = ops.sum(ops.ones_like(large[:1, :1, :, :]))
     inner = slice(SCALE * _PADDING, -SCALE * _PADDING)

@@ -39,15 +39,18 @@ RANGE = (0.14, 0.46)
 EMPTY = 0.45
 """Frequency beyond which there is noise alone."""
 
-RELATIVE = 0.925
-"""Frequency of stripes in units of the cut-off, which is found from it."""
+RELATIVE = (0.85, 0.875, 0.9, 0.925, 0.95, 0.975, 1.0)
+"""Frequencies of stripes, in units of the cut-off, that are tried."""
 
 CUTOFF = 0.28
 """Cut-off assumed where no stripes are found."""
 
-FALL = (0.435, 2 * np.pi**2 / 12)
-"""How the transfer falls off besides the pupil's: ``exp(-fall * frequency**2)``, by a
-blur of 0.055 wavelengths, for frequencies in units of the cut-off, and by the pixel."""
+FALLS = (0.09, 0.43, 1.03)
+"""How the transfer may fall off besides the pupil's: ``exp(-fall * frequency**2)``, for
+frequencies in units of the cut-off, by a blur of 0.025, 0.055 and 0.085 wavelengths."""
+
+PIXEL_FALL = 2 * np.pi**2 / 12
+"""The same by the pixel, for frequencies in cycles per pixel."""
 
 CLEAR = (3.0, 0.3)
 """Clarity at which stripes count for half, and width of the rise to all.  Without
@@ -59,6 +62,9 @@ _TURNS = 360  # steps of the polar grid around
 _REACH = 8  # points of the finer grid to either side of a peak
 _FINER = 4  # of them between two frequencies
 _POWER = 24  # of the energy that weighs them
+_NEAR = (0.16, 0.4)  # frequencies too low to compare, in units of the stripes'
+_CONTRAST_2 = 0.3  # square of a usual contrast
+_DOUBT = 250.0  # misfit, in units of the noise, that tells transfers apart
 
 
 class Stripes(NamedTuple):
@@ -73,6 +79,8 @@ class Stripes(NamedTuple):
     """(b, orientation), next to nothing where no stripes stand out."""
     cutoff: Tensor
     """(b,), cut-off of the microscope."""
+    fall: Tensor
+    """(b,), fall of its transfer, see `FALLS`."""
     clarity: Tensor
     """(b,), how far the stripes stand out: amplitude of the peaks in units of the root
     mean square around."""
@@ -147,16 +155,34 @@ def find_stripes(mean: Tensor, cosine: Tensor, sine: Tensor) -> Stripes:
     from_middle = [along - ops.max(along) / 2 for along in (along_y, along_x)]
     vectors, phasors = _refined(product, vectors, *from_middle)
     sure = ops.sigmoid((clarity - CLEAR[0]) / CLEAR[1])
-    cutoff = sure * length_of(vectors) / RELATIVE + (1 - sure) * CUTOFF
-    seen = transfer(row, column, ops.reshape(cutoff, (-1, 1, 1, 1)))
-    sharpen = ops.cast(seen > 0.1, "float32") / ops.maximum(seen, 0.1) * share[:, :1]
-    sharp = backward(real[:, :1] * sharpen, imaginary[:, :1] * sharpen, by)
+
+    def blended(found: Tensor, usual: float) -> Tensor:
+        return sure * found + (1 - sure) * usual
+
+    usual = float(np.median(RELATIVE)), float(np.median(FALLS))
+    cutoff = blended(length_of(vectors) / usual[0], CUTOFF)
+    seen = transfer(row, column, as_map(cutoff), usual[1])
+    sharpen = share[:, :1] * _inverse(seen, 0.05)
+    vectors = _matched(
+        (real, imaginary), sharpen, used * seen, vectors, along_y, along_x
+    )
     there = real[:, 1:4] + imaginary[:, 4:], imaginary[:, 1:4] - real[:, 4:]
     wave = wave_at(vectors, phasors, *from_middle)
+    copy = forward(maps[:, :1] * wave[0], maps[:, :1] * wave[1], by)
+    relative, fall = _fitted(copy, there, noise, vectors, f_y, f_x)
+    cutoff = blended(length_of(vectors) / relative, CUTOFF)
+    fall = blended(fall, usual[1])
+    seen = transfer(row, column, as_map(cutoff), as_map(fall))
+    sharpen = share[:, :1] * _inverse(seen, 0.1)
+    sharp = backward(real[:, :1] * sharpen, imaginary[:, :1] * sharpen, by)
     contrast = _contrast(sharp, wave, there, used * seen, by)
-    return Stripes(
-        vectors, phasors, contrast * ops.expand_dims(sure, 1), cutoff, clarity
-    )
+    contrast = contrast * ops.expand_dims(sure, 1)
+    return Stripes(vectors, phasors, contrast, cutoff, fall, clarity)
+
+
+def as_map(number: Tensor) -> Tensor:
+    """Return a number of every picture, (b,), as a map of one pixel, (b, 1, 1, 1)."""
+    return ops.reshape(number, (-1, 1, 1, 1))
 
 
 def length_of(vectors: Tensor) -> Tensor:
@@ -164,13 +190,13 @@ def length_of(vectors: Tensor) -> Tensor:
     return ops.mean(ops.sqrt(ops.sum(vectors * vectors, axis=-1)), axis=-1)
 
 
-def transfer(f_y: Tensor, f_x: Tensor, cutoff: Tensor) -> Tensor:
+def transfer(f_y: Tensor, f_x: Tensor, cutoff: Tensor, fall: Any) -> Tensor:
     """Return the transfer of a microscope in focus; all are broadcast together."""
     square = f_y * f_y + f_x * f_x
     nu = ops.sqrt(square + _TINY) / cutoff
     within = ops.minimum(nu, 1.0)
     pupil = ops.arccos(within) - within * ops.sqrt(ops.maximum(1 - within * within, 0))
-    return 2 / np.pi * pupil * ops.exp(-FALL[0] * nu * nu - FALL[1] * square)
+    return 2 / np.pi * pupil * ops.exp(-fall * nu * nu - PIXEL_FALL * square)
 
 
 def wave_at(
@@ -199,6 +225,11 @@ def window_of(along: Tensor, ramp: Any) -> Tensor:
     inside = ops.minimum(along, ops.max(along) - along) + 0.5
     share = ops.minimum(inside / ramp, 1.0)
     return 0.5 - 0.5 * ops.cos(np.pi * share)
+
+
+def _inverse(seen: Tensor, least: float) -> Tensor:
+    """Return one over a transfer where that is large enough, else nothing."""
+    return ops.cast(seen > least, "float32") / ops.maximum(seen, least)
 
 
 def _peaks(product: Parts, along_y: Tensor, along_x: Tensor) -> tuple[Tensor, Tensor]:
@@ -264,33 +295,193 @@ def _refined(
     """Read vectors between the points of the grid, with their signs and phases."""
     parts = [ops.concatenate([part, part], axis=1) for part in product]
     both = ops.concatenate([vectors, -vectors], axis=1)
-    grid = np.arange(-_REACH, _REACH + 1, dtype=np.float32) / _FINER
-    steps = [ops.divide(grid, 2 * ops.max(along) + 1.0) for along in (along_y, along_x)]
-    near = [
-        ops.expand_dims(both[..., axis], -1) + step for axis, step in enumerate(steps)
-    ]
+    near, steps = _around(both, along_y, along_x)
     real, imaginary = _sampled(parts, near, along_y, along_x)
-    energy = real * real + imaginary * imaginary
-    top = ops.max(energy, axis=(2, 3), keepdims=True)
-    weight = (energy / (top + _TINY)) ** _POWER
-    total = ops.sum(weight, axis=(2, 3)) + _TINY
-    found = [
-        both[..., axis] + ops.sum(ops.sum(weight, axis=3 - axis) * step, axis=2) / total
-        for axis, step in enumerate(steps)
-    ]
-    at = [ops.expand_dims(part, -1) for part in found]
+    found, top = _highest(real * real + imaginary * imaginary, both, steps)
+    at = [ops.expand_dims(found[..., axis], -1) for axis in (0, 1)]
     phasor = ops.concatenate(
         [ops.squeeze(part, 3) for part in _sampled(parts, at, along_y, along_x)], -1
     )
     size = ops.sqrt(ops.sum(phasor * phasor, axis=-1, keepdims=True))
     phasor = phasor / (size + _TINY)
-    top = ops.squeeze(top, 3)
     plus = ops.cast(top[:, :ORIENTATIONS] >= top[:, ORIENTATIONS:], "float32")
     vector, phasor = (
         plus * part[:, :ORIENTATIONS] + (1 - plus) * part[:, ORIENTATIONS:]
-        for part in (ops.stack(found, axis=-1), phasor)
+        for part in (found, phasor)
     )
     return vector, phasor
+
+
+def _matched(
+    spectrum: Parts,
+    sharpen: Tensor,
+    seen: Tensor,
+    vectors: Tensor,
+    along_y: Tensor,
+    along_x: Tensor,
+) -> Tensor:
+    """Read vectors of one length where components are most like moved copies.
+
+    Whitened spectra, by which stripes are found, put them 0.1 % too far out.  Here the
+    energy is the correlation squared over the root of the copy's power, as in
+    `zoo.physics.stripe_estimation`.
+
+    Parameters
+    ----------
+    spectrum : (b, 7, y, x)
+        Of the mean and the components.
+    sharpen, seen : (b, 1, y, x)
+        What turns the mean into the sample, and how a microscope shows that.
+    vectors
+        To a part of the spacing of frequencies.
+    along_y, along_x
+        Positions.
+    """
+    real, imaginary = spectrum
+    f_y, f_x = frequencies(along_y), frequencies(along_x)
+    by = waves(f_y, f_x, along_y, along_x)
+    sample = real[:, :1] * sharpen, imaginary[:, :1] * sharpen
+    filtered = backward(real[:, 1:] * seen, imaginary[:, 1:] * seen, by)
+    sharp = backward(*sample, by)
+    product = [sharp * filtered[:, :3], -sharp * filtered[:, 3:]]
+    # whose transform is the power of a copy by its vector
+    powers = ops.concatenate(
+        [seen * seen, sample[0] * sample[0] + sample[1] * sample[1]], axis=1
+    )
+    middle = [ops.floor((ops.max(along) + 1) / 2) for along in (along_y, along_x)]
+    about = waves(f_y, f_x, along_y - middle[0], along_x - middle[1])
+    spaces = backward(powers, ops.zeros_like(powers), about)
+    norm = spaces[:, :1] * spaces[:, 1:]
+    near, steps = _around(vectors, along_y, along_x, finer=4 * _FINER)
+    real, imaginary = _sampled(product, near, along_y, along_x)
+    power = [
+        part * part
+        for part in _sampled([norm, ops.zeros_like(norm)], near, along_y, along_x)
+    ]
+    energy = (real * real + imaginary * imaginary) / (
+        (power[0] + power[1]) ** 0.25 + _TINY
+    )
+    found, top = _highest(energy, vectors, steps)
+    length = ops.sqrt(ops.sum(found * found, axis=-1, keepdims=True))
+    common = ops.sum(length * top, axis=1, keepdims=True)
+    return found * (common / (ops.sum(top, axis=1, keepdims=True) + _TINY) / length)
+
+
+def _around(
+    vectors: Tensor, along_y: Tensor, along_x: Tensor, *, finer: int = _FINER
+) -> tuple[Any, Any]:
+    """Return the frequencies (b, n, v) and (b, n, u) about vectors, and their steps."""
+    grid = np.arange(-_REACH, _REACH + 1, dtype=np.float32) / finer
+    spans = (ops.max(along) - ops.min(along) for along in (along_y, along_x))
+    steps = [ops.divide(grid, span + 1.0) for span in spans]
+    near = [
+        ops.expand_dims(vectors[..., axis], -1) + step
+        for axis, step in enumerate(steps)
+    ]
+    return near, steps
+
+
+def _highest(energy: Tensor, vectors: Tensor, steps: list[Tensor]) -> Parts:
+    """Return where energies (b, n, v, u) are highest, (b, n, 2), and how high."""
+    top = ops.max(energy, axis=(2, 3), keepdims=True)
+    weight = (energy / (top + _TINY)) ** _POWER
+    total = ops.sum(weight, axis=(2, 3)) + _TINY
+    found = [
+        vectors[..., axis]
+        + ops.sum(ops.sum(weight, axis=3 - axis) * step, axis=2) / total
+        for axis, step in enumerate(steps)
+    ]
+    return ops.stack(found, axis=-1), ops.squeeze(top, 3)
+
+
+def _fitted(
+    copy: Parts,
+    there: Parts,
+    noise: Tensor,
+    vectors: Tensor,
+    f_y: Tensor,
+    f_x: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Find the transfer by which components and moved copies of the mean fit together.
+
+    Where both overlap they show one sample through the transfer at two frequencies:
+    each times the other's transfer, they are equal but for the contrast and noise.
+    Every pair of `RELATIVE` and `FALLS` counts by its misfit.
+
+    Parameters
+    ----------
+    copy, there : (b, orientation, y, x)
+        Spectra of mean times wave, and of the components that stripes moved.
+    noise : (b, 4, 1, 1)
+        Its power in the mean and in the components.
+    vectors
+        Stripes.
+    f_y, f_x
+        Frequencies.
+
+    Returns
+    -------
+    relative, fall : (b,)
+    """
+    own, other, both = (
+        _pooled(ops.average_pool, part, 2, strides=2)
+        for part in (
+            there[0] * there[0] + there[1] * there[1],
+            copy[0] * copy[0] + copy[1] * copy[1],
+            there[0] * copy[0] + there[1] * copy[1],
+        )
+    )
+    row, column = (
+        ops.reshape(_in_pairs(part, axis_positions(own, axis=axis)), shape)
+        for part, axis, shape in ((f_y, 2, (-1, 1)), (f_x, 3, (1, -1)))
+    )
+    shape = (-1, ORIENTATIONS, 1, 1)
+    v_y, v_x = (ops.reshape(vectors[..., axis], shape) for axis in (0, 1))
+    length = as_map(length_of(vectors))
+    here = ops.sqrt(row * row + column * column)
+    away = ops.sqrt((row - v_y) ** 2 + (column - v_x) ** 2)
+    far = ops.minimum(length / RELATIVE[0], EMPTY)
+    compared = ops.cast(
+        (here > _NEAR[0] * length)
+        & (here < far)
+        & (away > _NEAR[1] * length)
+        & (away < far),
+        "float32",
+    )
+    misfits = []
+    for relative in RELATIVE:
+        for fall in FALLS:
+            cutoff = length / relative
+            at = transfer(row, column, cutoff, fall)
+            moved = transfer(row - v_y, column - v_x, cutoff, fall)
+            factors = moved * moved, at * at, at * moved
+            square: Any = _CONTRAST_2
+            for _ in range(2):
+                variance = (
+                    noise[:, 1:] * factors[0] + square * noise[:, :1] * factors[1]
+                )
+                weight = compared / (variance + 1e-6 * noise[:, :1] + _TINY)
+                a, b, ab = (
+                    ops.sum(weight * part * factor, axis=(2, 3), keepdims=True)
+                    for part, factor in zip((own, other, both), factors, strict=True)
+                )
+                square = (ab / (b + _TINY)) ** 2
+            # less what noise alone brings, where this transfer lets anything through
+            alone = ops.sum(weight * variance, axis=(2, 3), keepdims=True)
+            misfit = a - ab * ab / (b + _TINY) - alone
+            misfits.append(ops.sum(misfit, axis=(1, 2, 3)))
+    misfit = 4 * ops.stack(misfits, axis=-1)
+    misfit = misfit - ops.min(misfit, axis=-1, keepdims=True)
+    weight = ops.softmax(-misfit / _DOUBT, axis=-1)
+    pairs = np.array([(q, fall) for q in RELATIVE for fall in FALLS], np.float32)
+    return ops.sum(weight * pairs[:, 0], -1), ops.sum(weight * pairs[:, 1], -1)
+
+
+def _in_pairs(frequency: Tensor, positions: Tensor) -> Tensor:
+    """Return the means of pairs of frequencies, which together make a whole turn."""
+    first = ops.min(frequency)
+    spacing = 1 - (ops.max(frequency) - first)
+    return first + (2 * positions + 0.5) * spacing
 
 
 def _sampled(
@@ -325,8 +516,11 @@ def _contrast(
     return ops.minimum(ops.maximum(same / (whole + _TINY), 0.0), 1.0)
 
 
-def _pooled(pool: Any, picture: Tensor, size: int) -> Tensor:
-    """Pool by steps of one; there is no pooling with channels first on a CPU."""
+def _pooled(pool: Any, picture: Tensor, size: int, *, strides: int = 1) -> Tensor:
+    """Pool pictures; there is no pooling with channels first on a CPU."""
     last = ops.transpose(picture, (0, 2, 3, 1))
-    pooled = pool(last, size, strides=1, padding="same", data_format="channels_last")
+    padding = "same" if strides == 1 else "valid"
+    pooled = pool(
+        last, size, strides=strides, padding=padding, data_format="channels_last"
+    )
     return ops.transpose(pooled, (0, 3, 1, 2))

@@ -1,8 +1,8 @@
 """Wiener reconstruction of raw SIM frames inside a network's graph.
 
 The formula of `zoo.physics.sim_reconstruction.reconstruct`, weights by noise, with
-stripes and cut-off that are found in the frames (`zoo.layers.stripes`).  Nothing is
-trained.
+stripes, cut-off and blur that are found in the frames (`zoo.layers.stripes`).  Nothing
+is trained.
 """
 
 from typing import Any

@@ -454,27 +454,50 @@ def _fitted(
             cutoff = length / relative
             at = transfer(row, column, cutoff, fall)
             moved = transfer(row - v_y, column - v_x, cutoff, fall)
-            factors = moved * moved, at * at, at * moved
-            square: Any = _CONTRAST_2
-            for _ in range(2):
-                variance = (
-                    noise[:, 1:] * factors[0] + square * noise[:, :1] * factors[1]
-                )
-                weight = compared / (variance + 1e-6 * noise[:, :1] + _TINY)
-                a, b, ab = (
-                    ops.sum(weight * part * factor, axis=(2, 3), keepdims=True)
-                    for part, factor in zip((own, other, both), factors, strict=True)
-                )
-                square = (ab / (b + _TINY)) ** 2
-            # less what noise alone brings, where this transfer lets anything through
-            alone = ops.sum(weight * variance, axis=(2, 3), keepdims=True)
-            misfit = a - ab * ab / (b + _TINY) - alone
-            misfits.append(ops.sum(misfit, axis=(1, 2, 3)))
-    misfit = 4 * ops.stack(misfits, axis=-1)
+            misfits.append(_misfit((own, other, both), (at, moved), noise, compared))
+    misfit = 4 * ops.stack(misfits, axis=-1)  # of means over 2 x 2
     misfit = misfit - ops.min(misfit, axis=-1, keepdims=True)
     weight = ops.softmax(-misfit / _DOUBT, axis=-1)
     pairs = np.array([(q, fall) for q in RELATIVE for fall in FALLS], np.float32)
     return ops.sum(weight * pairs[:, 0], -1), ops.sum(weight * pairs[:, 1], -1)
+
+
+def _misfit(
+    powers: tuple[Tensor, Tensor, Tensor],
+    factors: Parts,
+    noise: Tensor,
+    compared: Tensor,
+) -> Tensor:
+    """Return how badly components and copies fit, (b,), in units of the noise.
+
+    Less what noise alone brings where the transfer lets anything through; else a low
+    cut-off, with less to compare, would always fit best.
+
+    Parameters
+    ----------
+    powers : (b, orientation, y, x)
+        Of the components, of the copies, and their product.
+    factors : (b, 1 or orientation, y, x)
+        Transfer that the components have, and the copies.
+    noise, compared
+        As in `_fitted`, and the frequencies that count.
+    """
+    at, moved = factors
+    each = moved * moved, at * at, at * moved
+
+    def sums(contrast_2: Any) -> tuple[Tensor, ...]:
+        variance = noise[:, 1:] * each[0] + contrast_2 * noise[:, :1] * each[1]
+        weight = compared / (variance + 1e-6 * noise[:, :1] + _TINY)
+        parts = [
+            weight * power * part for power, part in zip(powers, each, strict=True)
+        ]
+        parts.append(weight * variance)
+        return tuple(ops.sum(part, axis=(2, 3), keepdims=True) for part in parts)
+
+    _, other, both, _ = sums(_CONTRAST_2)
+    own, other, both, alone = sums((both / (other + _TINY)) ** 2)
+    misfit = own - both * both / (other + _TINY) - alone
+    return ops.sum(misfit, axis=(1, 2, 3))
 
 
 def _in_pairs(frequency: Tensor, positions: Tensor) -> Tensor:

@@ -247,15 +247,22 @@ def _compare(
 
 
 def _picture(rng: np.random.Generator, shape: list[int]) -> np.ndarray:
-    """Return (b, y, x, c) as blurred as microscopes make them, with a little noise.
+    """Return (b, y, x, c) as microscopes make them, in [0, 1].
 
-    White noise is what no camera records; a network that sharpens would magnify it, and
-    rounding errors with it.
+    The channels show one sample under stripes of three orientations and three phases,
+    blurred, with a little noise.  White noise is what no camera records: a network that
+    sharpens, or looks for stripes, would magnify rounding errors with it.
     """
-    noise = rng.random(shape)
-    blurred = gaussian_filter(noise, (0, 1.5, 1.5, 0), mode="wrap")
+    batch, height, width, channels = shape
+    orientation, phase = np.divmod(np.arange(channels), 3)
+    angle = np.pi * orientation / 3
+    y, x = np.mgrid[:height, :width, :1][:2]
+    turns = 0.27 * (y * np.sin(angle) + x * np.cos(angle)) + phase / 3
+    sample = rng.random((batch, height, width, 1)) ** 4
+    lit = sample * (1 + 0.8 * np.cos(2 * np.pi * turns))
+    blurred = gaussian_filter(lit, (0, 1.2, 1.2, 0), mode="wrap")
     blurred = (blurred - blurred.min()) / np.ptp(blurred)
-    return (0.9 * blurred + 0.1 * rng.random(shape)).astype(np.float32)
+    return (0.95 * blurred + 0.05 * rng.random(shape)).astype(np.float32)
 
 
 def _set_float32(config: Any) -> bool:

@@ -131,8 +131,9 @@ class MsePlusSsim(Loss):
     brightest pixel of a target, its unit, cannot be known from a noisy input, and a
     network that must guess it bends the intensities."""
     error: Literal["squared", "logarithmic"] = "squared"
-    """``logarithmic`` takes the natural logarithm of the mean squared error, so that a
-    decibel counts the same in pictures with much light and with little."""
+    """``logarithmic`` takes ``ln(1 + error / 1e-6)`` of the mean squared error, in
+    units of the squared data range: up to 60 dB, a decibel counts the same in pictures
+    with much light and with little."""
     anchor: float = Field(default=0.1, ge=0)
     """Weight of the error of predictions as they are, added under ``match`` so that
     gain and offset stay where they were."""
@@ -158,7 +159,7 @@ class MsePlusSsim(Loss):
         error = ops.mean(ops.square(prediction - target), axis=(1, 2, 3))
         if self.error == "squared":
             return error
-        return ops.log(error + 1e-6 * self.data_range**2)
+        return ops.log(1.0 + error / (1e-6 * self.data_range**2))
 
     def _stretched(self, values: Any) -> Any:
         low, high = ops.min(values), ops.max(values)

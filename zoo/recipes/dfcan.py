@@ -24,14 +24,17 @@ FIRST = tuple(name for name in SimPairs().structures if name != UNSEEN)
 FIELD_PX = 96
 """Edge of the patches of raw frames: in smaller ones stripes are not found reliably."""
 
-AS_SCORED: dict[str, Any] = {
-    "loss__rescale": "match",
-    "loss__error": "logarithmic",
-    "loss__ssim_weight": 10.0,
-}
+AS_SCORED = MsePlusSsim(rescale="match", error="logarithmic", ssim_weight=10.0)
 """Loss that ends a training on raw frames: decibels after the best linear match, and as
 much for a hundredth of similarity as for 0.4 dB.  In the plain sum, the squared error
 of pictures with much light is next to nothing beside the similarity."""
+
+PLAIN: dict[str, Any] = {
+    f"loss__{name}": value
+    for name, value in MsePlusSsim().model_dump(exclude={"kind"}).items()
+    if value != getattr(AS_SCORED, name)
+}
+"""What the stages before it change in that loss."""
 
 
 def plan(
@@ -40,6 +43,7 @@ def plan(
     steps: int,
     batch: int,
     patch_px: int = PATCH_PX,
+    changes: dict[str, Any] | None = None,
 ) -> tuple[Stage, ...]:
     """Return the stages of a training; one of no epochs is left out.
 
@@ -59,8 +63,11 @@ def plan(
         large.
     patch_px
         Edge of the patches, camera px.
+    changes
+        Settings of the recipe that differ in all of them.
     """
-    patches = {"source__crop_px": patch_px}
+    changes = changes or {}
+    patches = changes | {"source__crop_px": patch_px}
     first = patches | {"source__structures": FIRST}
     on_patches = (
         (epochs[0], first | {"loss__ssim_weight": 0.0}),
@@ -72,7 +79,12 @@ def plan(
             Stage(epochs=count, steps=steps, batch_size=batch, changes=changes)
             for count, changes in on_patches
         ),
-        Stage(epochs=epochs[3], steps=steps // 2, batch_size=max(batch // 4, 1)),
+        Stage(
+            epochs=epochs[3],
+            steps=steps // 2,
+            batch_size=max(batch // 4, 1),
+            changes=changes,
+        ),
     )
     return tuple(stage for stage in stages if stage.epochs)
 
@@ -103,9 +115,8 @@ def again(
     changes
         Settings of the recipe that differ in them.
     """
-    patches, tiles = (
-        stage.override(changes=stage.changes | (changes or {}))
-        for stage in plan((0, 0, *epochs), steps=steps, batch=batch, patch_px=patch_px)
+    patches, tiles = plan(
+        (0, 0, *epochs), steps=steps, batch=batch, patch_px=patch_px, changes=changes
     )
     return patches.override(restart=restart), tiles
 
@@ -169,13 +180,16 @@ def ahead(
 RAW_BUDGETS: dict[BudgetName, Budget] = {
     **BUDGETS,
     "cpu": BUDGETS["cpu"].override(
-        stages=plan((0, 6, 20, 3), steps=100, batch=2, patch_px=FIELD_PX)
-        + again((7, 2), restart=2e-4, batch=2, patch_px=FIELD_PX)
-        + again((28, 20), restart=3e-4, batch=2, patch_px=FIELD_PX, changes=AS_SCORED),
+        stages=plan((0, 6, 20, 3), steps=100, batch=2, patch_px=FIELD_PX, changes=PLAIN)
+        + again((7, 2), restart=2e-4, batch=2, patch_px=FIELD_PX, changes=PLAIN)
+        + again((28, 20), restart=3e-4, batch=2, patch_px=FIELD_PX),
         learning_rate=3e-4,
     ),
     "gpu": BUDGETS["gpu"].override(
-        stages=plan((0, 12, 20, 4), steps=200, batch=16, patch_px=FIELD_PX),
+        stages=plan(
+            (0, 12, 20, 4), steps=200, batch=16, patch_px=FIELD_PX, changes=PLAIN
+        )
+        + again((20, 4), restart=3e-4, steps=200, batch=16, patch_px=FIELD_PX),
         learning_rate=3e-4,
     ),
 }
@@ -198,7 +212,7 @@ DFCAN_SIM = Recipe(
     training_options={"tile": None},
     source=SimPairs(modality="sim", crop_px=128),
     benchmark=ImageBenchmark(),
-    loss=MsePlusSsim(),
+    loss=AS_SCORED,
     budgets=RAW_BUDGETS,
     acceptance=ahead("bicubic", psnr=6.0, ssim=0.2)
     + ahead("wiener", psnr=0.5, ssim=0.02, condition="below_100")
@@ -237,6 +251,7 @@ DFCAN_WIDEFIELD = DFCAN_SIM.override(
         "follows from what cell structures look like."
     ),
     options={"spectrum_px": SPECTRUM_PX},
+    loss=MsePlusSsim(),
     budgets=BUDGETS,
     acceptance=ahead("bicubic", psnr=3.0, ssim=0.15)
     + ahead("richardson_lucy")

@@ -15,10 +15,6 @@ looks.
 
 import argparse
 import json
-import os
-import platform
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,8 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import in_fresh_process, machine, number, peak_mib, print_machine, print_row
 
 PACKAGES = ("dfcan_sim", "dfcan_widefield")
 OURS, CORE = "zoo", "bioimageio"
@@ -49,6 +44,7 @@ COLUMNS = (
     ("start s", 8),
     ("MiB", 7),
 )
+WIDTHS = [width for _, width in COLUMNS]
 
 
 def main() -> None:
@@ -60,33 +56,25 @@ def main() -> None:
     found = _described(options.packages or list(PACKAGES), named=bool(options.packages))
     if not found:
         sys.exit("nothing to measure; name an image package or its folder")
-    machine = {
-        "machine": platform.machine(),
-        "processors": _processors(),
-        "python": platform.python_version(),
-    }
     size = options.size or (192 if options.quick else 512)
     images = 1 if options.quick else options.images
     if not options.json:
-        print(
-            f"{machine['machine']}, {machine['processors']} processors, Python", end=""
-        )
-        print(f" {machine['python']}, {images} x {size} x {size} px\n")
-        _row([name for name, _ in COLUMNS])
+        print_machine(f"{images} x {size} x {size} px")
+        print_row([name for name, _ in COLUMNS], WIDTHS)
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for package in found:
             path = Path(folder) / f"{len(results)}.npy"
-            np.save(path, pictures(images, size, channels=package["channels"]))
+            np.save(path, lines(images, size, channels=package["channels"]))
             for case in cases(package, size=size, quick=options.quick):
-                result = case | _in_fresh_process(case | {"images": str(path)})
+                result = case | in_fresh_process(__file__, case | {"images": str(path)})
                 results.append(result)
                 if not options.json:
-                    _row(_cells(result))
+                    print_row(_cells(result), WIDTHS)
                     if "error" in result:
                         print(f"  {result['error']}")
     if options.json:
-        print(json.dumps(machine | {"images": images, "rows": results}, indent=2))
+        print(json.dumps(machine() | {"images": images, "rows": results}, indent=2))
     else:
         _compare(results)
 
@@ -96,7 +84,7 @@ def cases(
 ) -> Iterator[dict[str, Any]]:
     """Yield what is measured of a package, a row of the table each."""
     tiles: tuple[int | None, ...] = (None,)
-    if package["tile"] is None and not quick:
+    if not package["fixed"] and not quick:
         tiles = (None, 128, 256)
     batches: tuple[int | None, ...] = (None, 4) if quick else (None, 1, 4, 16)
     shared = {"label": package["name"], "package": package["path"], "size": size}
@@ -132,12 +120,11 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     outputs = run(images)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return facts | {
         "input_rate": images[..., 0].size / 1e6 / seconds,
         "output_rate": outputs / 1e6 / seconds,
         "start": start,
-        "peak": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "peak": peak_mib(),
     }
 
 
@@ -154,9 +141,8 @@ def _ours(case: dict[str, Any], shape: tuple[int, int]) -> tuple[Any, dict[str, 
         normalization="frame",
         error_map=False,
     )
-    plan = make_plan(
-        model.contract, *shape, batch_size=case["batch"], tile=case["tile"]
-    )
+    sizes = dict(zip("yx", shape, strict=True))
+    plan = make_plan(model.contract, sizes, batch_size=case["batch"], tile=case["tile"])
 
     def run(images: np.ndarray) -> int:
         found = model.predict(np.array(images), pixel_size_nm=PIXEL_SIZE_NM)
@@ -172,7 +158,7 @@ def _core(case: dict[str, Any], shape: tuple[int, int]) -> tuple[Any, dict[str, 
     from bioimageio.core import create_prediction_pipeline, load_description
     from bioimageio.core.digest_spec import create_sample_for_model, get_member_ids
 
-    from zoo.io.packages import open_package
+    from zoo.io.library import open_package
 
     folder = open_package(case["package"]).folder
     model: Any = load_description(folder / "rdf.yaml")
@@ -200,8 +186,8 @@ def _core(case: dict[str, Any], shape: tuple[int, int]) -> tuple[Any, dict[str, 
     return run, {"tile": edges[0], "tiles": tiles[0] * tiles[1], "batch": 1}
 
 
-def pictures(images: int, size: int, *, channels: int) -> np.ndarray:
-    """Return noisy pictures of blurred lines, (t, y, x, c) uint16."""
+def lines(images: int, size: int, *, channels: int) -> np.ndarray:
+    """Return noisy images of blurred lines, (t, y, x, c) uint16."""
     rng = np.random.default_rng(2021)
     y, x = np.mgrid[:size, :size] + 0.5
     stack = np.empty((images, size, size, channels), np.uint16)
@@ -217,7 +203,7 @@ def pictures(images: int, size: int, *, channels: int) -> np.ndarray:
 def _described(names: list[str], *, named: bool) -> list[dict[str, Any]]:
     """Return what is there of the packages; say of the others why not."""
     from zoo.core.errors import ZooError
-    from zoo.io.packages import open_package
+    from zoo.io.library import open_package
     from zoo.predict.contract import read_contract
 
     found = []
@@ -229,34 +215,19 @@ def _described(names: list[str], *, named: bool) -> list[dict[str, Any]]:
             reason = str(error) if named else "not published yet, left out"
             print(f"{name}: {reason}", file=sys.stderr)
             continue
-        if contract.task != "image":
-            print(f"{name}: makes {contract.task}, not images", file=sys.stderr)
+        if contract.task.kind != "image" or contract.grid.space != "yx":
+            print(f"{name}: its task is {contract.task.kind}", file=sys.stderr)
             continue
         found.append(
             {
                 "name": package.name,
                 "path": str(package.folder),
-                "channels": contract.channels,
-                "tile": contract.fixed,
+                "channels": len(contract.grid.channels),
+                "fixed": contract.grid.is_fixed,
                 "engines": [e for e, f in FORMATS.items() if f in package.weights],
             }
         )
     return found
-
-
-def _in_fresh_process(case: dict[str, Any]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, __file__, "--case", json.dumps(case)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ
-        | {"KERAS_BACKEND": os.environ.get("KERAS_BACKEND", "tensorflow")},
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["failed"])[-1]
-        return {"error": last.partition(": ")[2] or last}
-    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def _compare(results: list[dict[str, Any]]) -> None:
@@ -292,34 +263,15 @@ def _cells(result: dict[str, Any]) -> list[Any]:
         _shown(result["tile"]),
         _shown(result.get("tiles")),
         _shown(result["batch"]),
-        _number(result, "input_rate", "3g"),
-        _number(result, "output_rate", "3g"),
-        _number(result, "start", "1f"),
-        _number(result, "peak", "0f"),
+        number(result, "input_rate", ".3g"),
+        number(result, "output_rate", ".3g"),
+        number(result, "start", ".1f"),
+        number(result, "peak", ".0f"),
     ]
-
-
-def _row(cells: list[Any]) -> None:
-    widths = [width for _, width in COLUMNS]
-    line = str(cells[0]).ljust(widths[0]) + "".join(
-        str(cell).rjust(width)
-        for cell, width in zip(cells[1:], widths[1:], strict=True)
-    )
-    print(line, flush=True)
 
 
 def _shown(value: Any) -> str:
     return "-" if value is None else str(value)
-
-
-def _number(result: dict[str, Any], name: str, form: str) -> str:
-    return f"{result[name]:.{form}}" if name in result else "-"
-
-
-def _processors() -> int:
-    from zoo.predict.engines import thread_count
-
-    return thread_count()
 
 
 def _options() -> argparse.Namespace:

@@ -13,10 +13,6 @@ batch of one.
 import argparse
 import json
 import os
-import platform
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common import in_fresh_process, number, peak_mib, print_machine, print_row
 
 FAITHFUL = "deep_storm_microtubules"
 FAST = "deep_storm_fast_microtubules"
@@ -34,6 +29,7 @@ WARM_UP_FRAMES = 4
 DISTINCT_FRAMES = 50
 PIXEL_SIZE_NM = 100.0
 HEADER = ("package", "engine", "frame", "frames", "batch", "frames/s", "start s", "MiB")
+WIDTHS = (30, 7, 6, 7, 6, 10, 9, 8)
 
 
 def main() -> None:
@@ -43,27 +39,27 @@ def main() -> None:
         print(json.dumps(measure(json.loads(options.case))))
         return
     packages = {"faithful": options.faithful, "fast": options.fast}
-    print(f"{platform.machine()}, {_processors()} processors, Python", end=" ")
-    print(f"{platform.python_version()}, {options.size} x {options.size} px frames\n")
-    _row(HEADER)
+    print_machine(f"{options.size} x {options.size} px frames")
+    print_row(HEADER, WIDTHS)
     rates: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for case in cases(packages, size=options.size, quick=options.quick):
             path = Path(folder) / f"{case['frames']}.npy"
             if not path.exists():
                 write_movie(path, frames=case["frames"], size=options.size)
-            result = _in_fresh_process(case | {"movie": str(path)})
-            _row(
+            result = in_fresh_process(__file__, case | {"movie": str(path)})
+            print_row(
                 (
                     case["label"],
                     case["engine"],
                     f"{options.size}²",
                     case["frames"],
                     result.get("batch", "-"),
-                    _number(result, "rate"),
-                    _number(result, "start"),
-                    _number(result, "peak"),
-                )
+                    number(result, "rate", ".2f"),
+                    number(result, "start", ".2f"),
+                    number(result, "peak", ".0f"),
+                ),
+                WIDTHS,
             )
             if "error" in result:
                 print(f"  {result['error']}")
@@ -131,14 +127,13 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
             result = model.predict_to_folder(
                 case["movie"], Path(folder) / "out", pixel_size_nm=PIXEL_SIZE_NM
             )
-        # reading, scaling, network and localization; not the picture at the end
+        # reading, scaling, network and localization; not the reconstruction at the end
         rate = result.report["frames_per_second"]
         batch = result.report["options"]["batch_size"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "rate": rate,
         "start": start,
-        "peak": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "peak": peak_mib(),
         "batch": batch,
     }
 
@@ -151,7 +146,7 @@ def published_way(package: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from zoo.io.packages import open_package
+    from zoo.io.library import open_package
 
     packaged = keras.saving.load_model(
         open_package(package).weights_path("keras_v3"), compile=False
@@ -204,19 +199,6 @@ def write_movie(path: Path, *, frames: int, size: int) -> None:
         repeated[start:stop] = movie[: stop - start]
 
 
-def _in_fresh_process(case: dict[str, Any]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, __file__, "--case", json.dumps(case)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["failed"])[-1]
-        return {"error": last.partition(": ")[2] or last}
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
 def _compare(rates: dict[str, float]) -> None:
     if "published" not in rates:
         return
@@ -225,27 +207,6 @@ def _compare(rates: dict[str, float]) -> None:
     for way in ("faithful", "fast", "published"):
         if way in rates:
             print(f"  {way:<10}{rates[way]:9.2f} frames/s {rates[way] / base:8.1f}")
-
-
-def _row(cells: tuple[Any, ...]) -> None:
-    widths = (30, 7, 6, 7, 6, 10, 9, 8)
-    first, *rest = (str(cell) for cell in cells)
-    line = first.ljust(widths[0]) + "".join(
-        cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)
-    )
-    print(line, flush=True)
-
-
-def _number(result: dict[str, Any], name: str) -> str:
-    if name not in result:
-        return "-"
-    return f"{result[name]:.0f}" if name == "peak" else f"{result[name]:.2f}"
-
-
-def _processors() -> int:
-    from zoo.predict.engines import thread_count
-
-    return thread_count()
 
 
 def _options() -> argparse.Namespace:

@@ -2,7 +2,7 @@
 
 The first stages of DFCAN's trainings leave one structure out.  This takes the weights
 at the end of such a stage and scores them on that structure, next to the classical
-methods and to the finished network:
+methods:
 
     zoo train dfcan_widefield -o runs/widefield
     python benchmarks/unseen.py runs/widefield --stage 2
@@ -11,17 +11,19 @@ methods and to the finished network:
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
+from common import print_row
 
-from zoo.package.score_images import score_pictures
-from zoo.package.source import RECIPE, declared_recipe, rebuild
+from zoo.core.products import Image, Products
+from zoo.core.recipe import Recipe
+from zoo.package.trained import RECIPE, RUN, declared_recipe, rebuild
 from zoo.recipes.dfcan import UNSEEN
-from zoo.simulate.image_benchmark import ImageBenchmark
-from zoo.train.fit import load_stage
+from zoo.test_sets.sim_images import CONDITIONS, SimImageTestSet
+from zoo.train.checkpoint import load_stage
 
-CONDITIONS = ("below_100", "above_100", "all")
+WIDTHS = (24, 12, 12, 12)
 
 
 def main() -> None:
@@ -30,46 +32,57 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder of a DFCAN training")
     parser.add_argument("--stage", type=int, required=True, help="stage, from 1")
     parser.add_argument("--structure", default=UNSEEN, help="structure to score")
+    parser.add_argument("--quick", action="store_true", help="one small image a level")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args()
 
-    record = json.loads((chosen.run / RECIPE).read_text(encoding="utf-8"))
-    declared = declared_recipe(record["name"])
+    record, run = (
+        json.loads((chosen.run / name).read_text(encoding="utf-8"))
+        for name in (RECIPE, RUN)
+    )
+    declared = declared_recipe(run.get("recipe", record["name"]))
     if declared is None:
         parser.error(f"{record['name']} of {chosen.run} is not declared")
     recipe = rebuild(declared, record, where=chosen.run / RECIPE)
-    budget = json.loads((chosen.run / "run.json").read_text(encoding="utf-8"))["budget"]
-    stages = recipe.budgets[budget].stages[: chosen.stage]
-    for stage in stages:
-        shown = stage.changes.get("source__structures", recipe.source.structures)
+    for stage in recipe.budgets[run["budget"]].stages[: chosen.stage]:
+        shown = recipe.override(**stage.changes).source.model_dump()["structures"]
         if chosen.structure in shown:
             parser.error(f"a stage before shows {chosen.structure}: it is not unseen")
-    benchmark = recipe.benchmark
-    if not isinstance(benchmark, ImageBenchmark):
-        parser.error(f"{recipe.name} has no frozen pictures")
-    model = recipe.network.build(**recipe.options)
-    load_stage(chosen.run, chosen.stage, model)
-    predict = _predictor(model)
-    figures = score_pictures(
-        predict, benchmark.override(structures=(chosen.structure,))
-    )[chosen.structure]
+    test_set = recipe.test_set
+    if not isinstance(test_set, SimImageTestSet):
+        parser.error(f"{recipe.name} is not tested on images")
+    if chosen.quick:
+        test_set = test_set.reduced()
+    test_set = test_set.override(structures=(chosen.structure,))
+    scores = test_set.metrics(evidence(chosen.run, chosen.stage, recipe, test_set))
+    values = scores[chosen.structure]
     if chosen.json:
-        print(json.dumps(figures, indent=2))
+        print(json.dumps(values, indent=2))
         return
-    names = [name for name in figures["all"] if name.startswith(("psnr", "ssim"))]
     print(f"{recipe.name}, {chosen.structure}, end of stage {chosen.stage}")
-    print(f"{'':24}" + "".join(f"{condition:>12}" for condition in CONDITIONS))
-    for name in names:
-        row = "".join(f"{figures[c][name]:12.3f}" for c in CONDITIONS)
-        print(f"{name:24}{row}")
+    print_row(("", *CONDITIONS), WIDTHS)
+    for name in values["all"]:
+        if name.startswith(("psnr", "ssim")):
+            cells = (f"{values[condition][name]:.3f}" for condition in CONDITIONS)
+            print_row((name, *cells), WIDTHS)
 
 
-def _predictor(model: keras.Model):
-    def predict(frames: np.ndarray) -> np.ndarray:
-        image = np.moveaxis(frames, 0, -1)[None].astype(np.float32)
-        return np.asarray(model.predict_on_batch(image))[0, ..., 0]
-
-    return predict
+def evidence(
+    folder: Path, stage: int, recipe: Recipe, test_set: SimImageTestSet
+) -> list[tuple[str, Any]]:
+    """Return the evidence of every case for the weights at the end of a stage."""
+    options = dict(recipe.options)
+    side = test_set.conditions.crop_px
+    if "tile" in options or recipe.contract.grid.is_fixed:
+        options["tile"] = side
+    model = recipe.network.build(**options)
+    load_stage(folder, stage, model)
+    scored: list[tuple[str, Any]] = []
+    for case in test_set.cases():
+        output = np.asarray(model.predict_on_batch(case.input))
+        image = Image("image", output[0, ..., 0], "yx")
+        scored.append((case.name, test_set.score(case, Products([image]))))
+    return scored
 
 
 if __name__ == "__main__":

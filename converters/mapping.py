@@ -31,56 +31,14 @@ class Move:
         Path of the weight, as ``weight.path`` of Keras 3 gives it.
     sources
         Names of the tensors that it is made of.
-    layout
-        Transposition, such as ``"oihw->hwio"``; empty for none.  See `rearrange`.
     combine
         Function of the source tensors, in order, that gives one array; needed when
-        there are several sources.  `layout` is applied to its result.
+        there are several sources.
     """
 
     target: str
     sources: tuple[str, ...]
-    layout: str = ""
     combine: Callable[..., np.ndarray] | None = None
-
-
-def rearrange(array: np.ndarray, layout: str) -> np.ndarray:
-    """Transpose an array from one named order of axes to another.
-
-    Parameters
-    ----------
-    array
-        Array with as many axes as `layout` has letters on either side.
-    layout
-        Letters of the axes before and after, ``"oihw->hwio"``.  The usual ones: a
-        PyTorch convolution is ``oihw``, its transposed convolution ``iohw``, a dense
-        layer ``oi``; Keras wants ``hwio``, ``hwoi`` and ``io``.
-
-    Returns
-    -------
-    array
-        The same values with the axes in the second order.
-
-    Raises
-    ------
-    ValueError
-        If `layout` is not a permutation, or does not have the axes of `array`.
-
-    Examples
-    --------
-    >>> rearrange(np.zeros((8, 3, 5, 7)), "oihw->hwio").shape
-    (5, 7, 3, 8)
-    """
-    before, arrow, after = layout.partition("->")
-    if not arrow or len(set(before)) != len(before) or sorted(before) != sorted(after):
-        raise ValueError(
-            f"layout must name the same axes twice, as oihw->hwio, not {layout!r}"
-        )
-    if array.ndim != len(before):
-        raise ValueError(
-            f"layout {layout} has {len(before)} axes, the array {array.ndim}"
-        )
-    return array.transpose([before.index(letter) for letter in after])
 
 
 def weights_by_path(model: Any) -> dict[str, Any]:
@@ -98,42 +56,6 @@ def weights_by_path(model: Any) -> dict[str, Any]:
             f"weights of the model share a path, name its layers apart: {_some(twice)}"
         )
     return weights
-
-
-def moves_in_order(
-    model: Any, sources: Mapping[str, np.ndarray], *, layout: str = ""
-) -> list[Move]:
-    """Pair tensors and weights one by one, in the order in which both are listed.
-
-    This is for checkpoints whose names say nothing but whose order does; the shapes
-    must agree pair by pair.
-
-    Parameters
-    ----------
-    model
-        The Keras model to be filled.
-    sources
-        Tensors in file order.
-    layout
-        Transposition of every tensor, empty for none.
-
-    Raises
-    ------
-    MappingError
-        If the numbers differ, or the shapes of a pair.
-    """
-    targets = weights_by_path(model)
-    if len(targets) != len(sources):
-        raise MappingError(
-            f"the checkpoint has {len(sources)} tensors, the model {len(targets)} "
-            "weights: they are not the same network"
-        )
-    moves = [
-        Move(target, (source,), layout)
-        for target, source in zip(targets, sources, strict=True)
-    ]
-    _computed(moves, targets, sources)
-    return moves
 
 
 def apply_moves(
@@ -211,14 +133,12 @@ def _value(move: Move, sources: Mapping[str, np.ndarray]) -> np.ndarray:
         if value.dtype.kind not in "fiub" or not np.isfinite(value).all():
             raise MappingError(f"{name} holds values that are not finite real numbers")
     if move.combine is not None:
-        array = np.asarray(move.combine(*values))
-    elif len(values) == 1:
-        array = values[0]
-    else:
+        return np.asarray(move.combine(*values))
+    if len(values) != 1:
         raise ValueError(
             f"{move.target} needs a function to combine {len(values)} tensors"
         )
-    return rearrange(array, move.layout) if move.layout else array
+    return values[0]
 
 
 def _missing(names: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -5,7 +5,6 @@ checkpoint of somebody else says nothing of that kind, so its package has no rec
 training conditions and no scores; it names the file that it was made from.
 """
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +13,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from zoo.core.errors import BadInput, BadPackage
-from zoo.core.processing import apply
-from zoo.core.recipe import Recipe
+from zoo.core.errors import BadInput
+from zoo.core.files import scratch, sha256, write_text
+from zoo.core.formats import KERAS, ONNX
 from zoo.package import export
-from zoo.package.archive import sha256
+from zoo.package.build import forward, write_examples, write_weights
 from zoo.package.card import citation, tensors_table
-from zoo.package.describe import FILES, describe, to_yaml, validate
+from zoo.package.checks import require_verified
+from zoo.package.describe import Identity, describe_files, to_yaml, validate
 from zoo.package.document import SECTIONS
-from zoo.package.pictures import write_cover, write_sample
-from zoo.package.source import Source
-from zoo.package.tensors import processing
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ def origin_of(path: Path, written_by: Mapping[str, str]) -> Origin:
     return Origin(path.name, sha256(path), dict(written_by))
 
 
-def refuse_existing(directory: Path) -> None:
+def refuse_filled(directory: Path) -> None:
     """Raise unless a folder can be created, or is there and empty.
 
     Raises
@@ -58,13 +55,12 @@ def refuse_existing(directory: Path) -> None:
 
 def write_converted(
     model: keras.Model,
-    recipe: Recipe,
+    identity: Identity,
     directory: Path,
     *,
     image: np.ndarray,
     origin: Origin,
     prose: Mapping[str, str],
-    licence: str,
     verify: bool = True,
 ) -> Path:
     """Write the package of a converted checkpoint, complete or not at all.
@@ -72,20 +68,17 @@ def write_converted(
     Parameters
     ----------
     model
-        The network with the weights of the checkpoint, of a fixed size.
-    recipe
-        What describes the tensors: name, title, summary, network, prediction.  Its
-        source, test set and loss play no part.
+        The network with the weights of the checkpoint.
+    identity
+        Name, network, contract and licence.
     directory
         Folder to create, the package itself.
-    image : (1, y, x, c) float32
-        Test input.
+    image
+        Test input, float32 with the axes of the contract's input.
     origin
         The checkpoint.
     prose
         Texts of the README by heading; those on tensors and citation are made here.
-    licence
-        SPDX identifier.
     verify
         Whether to run every weights entry with the official tool before the package
         is put in place.
@@ -99,18 +92,16 @@ def write_converted(
     BadInput
         If `directory` holds something already.
     BadPackage
-        If an exported format differs from the model, or a check fails.
+        If a format cannot be written, or a check fails.
     """
-    refuse_existing(directory)
+    refuse_filled(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{directory.name}-", dir=directory.parent
-    ) as scratch:
-        folder = Path(scratch) / directory.name
+    with scratch(directory) as part:
+        folder = part / directory.name
         folder.mkdir()
-        _write(model, recipe, folder, image, origin, prose, licence)
+        _write(model, identity, folder, image, origin, prose)
         if verify:
-            _require_verified(folder)
+            require_verified(folder)
         if directory.exists():
             directory.rmdir()
         folder.rename(directory)
@@ -119,66 +110,34 @@ def write_converted(
 
 def _write(
     model: keras.Model,
-    recipe: Recipe,
+    identity: Identity,
     folder: Path,
     image: np.ndarray,
     origin: Origin,
     prose: Mapping[str, str],
-    licence: str,
 ) -> None:
-    sizes = (image.shape[1], image.shape[2])
-    export.export_keras(model, folder / FILES["keras"], sizes=sizes)
-    export.export_onnx(model, folder / FILES["onnx"], sizes=sizes)
-    before, after = processing(recipe)
-    axes = recipe.network.grid.axes
-    output = apply(after, export.predict(model, apply(before, image, axes)), axes)
-    np.save(folder / "test_input.npy", image)
-    np.save(folder / "test_output.npy", output.astype(np.float32))
-    write_sample(folder / "sample_input.tif", image[0], pixel_size_nm=None)
-    write_sample(folder / "sample_output.tif", output[0], pixel_size_nm=None)
-    write_cover(folder / "cover.png", image[0], output[0])
-    parameters = export.trainable_parameters(model)
-    versions = {**export.versions(), "parameters": parameters}
-    made = Source(folder, recipe, {}, versions, packaged=False)
-    readme = _readme(made, prose)
-    (folder / "README.md").write_text(readme, encoding="utf-8")
-    rdf = _described(made, origin, licence)
-    validate(rdf, folder)
-    (folder / "rdf.yaml").write_text(to_yaml(rdf), encoding="utf-8")
-
-
-def _described(made: Source, origin: Origin, licence: str) -> dict[str, Any]:
-    """Return the contents of ``rdf.yaml`` without anything about a training."""
-    rdf = describe(made)
-    rdf["license"] = licence
-    rdf["config"]["bioimageio"].pop("training", None)
-    section = rdf["config"]["superres_zoo"]
-    for key in ("training", "run", "evaluations"):
-        section.pop(key, None)
-    section["converted_from"] = {
+    contract = identity.contract
+    write_weights(model, folder, (KERAS.name, ONNX.name), shape=image.shape)
+    write_examples(folder, contract, image, forward(model, contract, image))
+    write_text(folder / "README.md", _readme(identity, prose))
+    source: dict[str, Any] = {
         "file": origin.file,
         "sha256": origin.sha256,
         "written_by": dict(origin.written_by),
     }
-    return rdf
+    versions = export.record(model)
+    rdf = describe_files(identity, folder, versions, further={"converted_from": source})
+    validate(rdf, folder)
+    write_text(folder / "rdf.yaml", to_yaml(rdf))
 
 
-def _readme(made: Source, prose: Mapping[str, str]) -> str:
+def _readme(identity: Identity, prose: Mapping[str, str]) -> str:
     texts = {
-        "Description": made.recipe.summary,
-        "Input and output": tensors_table(made),
-        "Citation": citation(made),
+        "Description": identity.summary,
+        "Input and output": tensors_table(identity.contract),
+        "Citation": citation(identity.network),
         **prose,
     }
-    parts = [f"# {made.recipe.title}\n"]
+    parts = [f"# {identity.title}\n"]
     parts += [f"## {heading}\n\n{texts[heading].strip()}\n" for heading in SECTIONS]
     return "\n".join(parts)
-
-
-def _require_verified(folder: Path) -> None:
-    from zoo.package.verify import verify
-
-    report = verify(folder)
-    if not report.ok:
-        reasons = "; ".join(f"{row.name}: {row.detail}" for row in report.failed)
-        raise BadPackage(f"{folder.name} was not written, it fails: {reasons}")

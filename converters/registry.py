@@ -6,12 +6,12 @@ directory)``, which writes what another program reads.
 """
 
 import ast
-import pkgutil
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from zoo import catalog
 from zoo.core.errors import ZooError
 
 Conversion = Callable[[str, Path], Path]
@@ -50,7 +50,7 @@ def file_format(name: str) -> Conversion:
 
 
 def _find(folder: str, name: str, function: str, what: str) -> Conversion:
-    modules = [entry.name for entry in pkgutil.iter_modules(_path(folder))]
+    modules = catalog.modules(import_module(folder))
     if name in modules and _declares(f"{folder}.{name}", function):
         return getattr(import_module(f"{folder}.{name}"), function)
     supported = [
@@ -72,7 +72,3 @@ def _declares(module: str, function: str) -> bool:
         isinstance(node, ast.FunctionDef) and node.name == function
         for node in tree.body
     )
-
-
-def _path(folder: str) -> list[str]:
-    return list(import_module(folder).__path__)

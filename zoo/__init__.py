@@ -33,8 +33,8 @@ def load(name_or_path: "str | Path", **options: "Any") -> "Predictor":
         also of another program.
     **options
         Passed to `zoo.predict.predictor.Predictor`: ``engine``, ``batch_size``,
-        ``tile``, ``threshold``, ``normalization``, ``match_intensity``,
-        ``frame_order``, ``error_map``.
+        ``tile`` and what the package's kinds of input and task declare, such as
+        ``threshold`` or ``frame_order``; ``zoo predict --help`` lists them.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def load(name_or_path: "str | Path", **options: "Any") -> "Predictor":
     BadPackage
         If the package is damaged, unsafe or differs from its hashes.
     """
-    from zoo.io.packages import open_package
+    from zoo.io.library import open_package
     from zoo.predict.predictor import Predictor
 
     return Predictor(open_package(name_or_path), **options)
@@ -76,7 +76,7 @@ def build(network: str, **options: "Any") -> "keras.Model":
 
 def packages() -> list[str]:
     """Return the names of the packages that have a card; imports no framework."""
-    from zoo.io.packages import package_names
+    from zoo.io.library import package_names
 
     return package_names()
 

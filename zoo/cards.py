@@ -1,32 +1,22 @@
-"""Cards of packages, read from their descriptions alone: no framework, no weights."""
+"""Cards of packages: the README, and the description for programs; no framework."""
 
-import json
 import re
-import textwrap
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo.io import packages
+from zoo.core.errors import BadPackage
+from zoo.core.formats import short_name
+from zoo.core.names import label
+from zoo.core.test_set import group_tables
+from zoo.io import library
+from zoo.io.package import Package, cards_folder
 
-SHORT: dict[str, str] = {
-    "keras_v3": "keras",
-    "onnx": "onnx",
-    "tensorflow_saved_model_bundle": "saved_model",
-}
-"""Weights entries as the command line calls them."""
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
 
-_MARKER = re.compile(r"<!--.*?-->", re.DOTALL)
-_PURPOSE = ("intended use", "not for", "limits")
-_WIDTH = 88
-_UNITS = (
-    ("_per_um2", "/µm²"),
-    ("_nm", "nm"),
-    ("_um", "µm"),
-    ("_px", "px"),
-    ("_rad", "rad"),
-    ("photons", "photons"),
-)
+_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 
 def rows() -> list[dict[str, Any]]:
@@ -35,50 +25,27 @@ def rows() -> list[dict[str, Any]]:
     ``weights`` is the place where they are now, or ``download`` if they have to be
     fetched first.
     """
-    found = []
-    for name in packages.package_names():
-        rdf = packages.read_card(name)
-        section = _section(rdf)
-        where = packages.locate(name)
-        found.append(
-            {
-                "name": name,
-                "task": section.get("task", ""),
-                "parameters": section.get("parameters"),
-                "formats": _formats(rdf),
-                "weights": "download" if where is None else str(where),
-            }
-        )
-    return found
+    return [_row(name, library.read_card(name)) for name in library.package_names()]
 
 
-def listing(rows: list[dict[str, Any]]) -> str:
-    """Lay rows out as aligned text, one line per package."""
-    if not rows:
-        return "no packages; a checkout has them in specs/"
-    cells = [["NAME", "TASK", "PARAMETERS", "FORMATS", "WEIGHTS"]]
+def listing(rows: list[dict[str, Any]]) -> "Table":
+    """Lay rows out as a table, one line per package."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in ("name", "task", "parameters", "formats", "weights"):
+        justify = "right" if name == "parameters" else "left"
+        table.add_column(name.upper(), justify=justify, no_wrap=True)
     for row in rows:
-        parameters = row["parameters"]
-        cells.append(
-            [
-                row["name"],
-                row["task"],
-                "" if parameters is None else f"{parameters:,}",
-                " ".join(row["formats"]),
-                row["weights"],
-            ]
-        )
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    align: list[Callable[[str, int], str]] = [str.ljust] * len(widths)
-    align[2] = str.rjust
-    return "\n".join(
-        "  ".join(f(c, w) for f, c, w in zip(align, line, widths, strict=True)).rstrip()
-        for line in cells
-    )
+        table.add_row(*_texts(row).values())
+    return table
 
 
 def card(name_or_path: str) -> dict[str, Any]:
     """Return what there is to know about a package, ready for JSON.
+
+    ``contract`` holds input and output: axes, sizes, scale and processing; None where
+    the package of another program is none that this one could run.
 
     Parameters
     ----------
@@ -89,25 +56,28 @@ def card(name_or_path: str) -> dict[str, Any]:
     ------
     UnknownPackage
         If there is no such package; lists those that resemble it.
+    BadPackage
+        If a package of this zoo breaks its own rules.
     """
-    rdf, folder = _description(name_or_path)
-    section = _section(rdf)
-    return {
-        "name": str(name_or_path) if not section else rdf.get("id", rdf["name"]),
+    from zoo.predict.contract import read_contract
+
+    package = _package(name_or_path)
+    rdf, section = package.rdf, package.zoo
+    try:
+        contract = read_contract(package).model_dump(mode="json")
+    except BadPackage:
+        if section:
+            raise
+        contract = None
+    return _row(package.name, rdf) | {
         "title": rdf["name"],
         "summary": rdf.get("description", ""),
-        "purpose": _purpose(folder, rdf),
         "network": section.get("network"),
         "published_architecture": section.get("published_architecture"),
-        "task": section.get("task", "image"),
-        "parameters": section.get("parameters"),
-        "input": [_tensor(tensor) for tensor in rdf.get("inputs", [])],
-        "output": [_tensor(tensor) for tensor in rdf.get("outputs", [])],
-        "scale": section.get("scale"),
-        "training": section.get("training", {}),
+        "contract": contract,
+        "training": (contract or {}).get("training", {}),
         "run": section.get("run", {}),
-        "scores": _scores(folder, section),
-        "formats": _formats(rdf),
+        "scores": section.get("evaluations", {}),
         "licence": rdf.get("license"),
         "citation": [
             {key: entry[key] for key in ("text", "doi", "url") if entry.get(key)}
@@ -116,152 +86,125 @@ def card(name_or_path: str) -> dict[str, Any]:
     }
 
 
-def describe(card: dict[str, Any]) -> str:
-    """Lay a card out as text."""
-    from zoo.evaluate.report import table
-    from zoo.evaluate.summary import headlines
+def describe(name_or_path: str) -> "Group":
+    """Lay a card out: a few facts, then the README of the package.
 
-    lines = [f"{card['name']}: {card['title']}", *_wrap(card["summary"])]
-    for heading, text in card["purpose"].items():
-        lines += ["", heading, *_wrap(text, indent="  ")]
-    for kind in ("input", "output"):
-        lines += ["", kind.capitalize()]
-        lines += [f"  {_tensor_line(tensor)}" for tensor in card[kind]]
-    if card["scale"] and card["scale"] > 1:
-        lines.append(f"  {card['scale']} output pixels per input pixel along y and x")
-    if card["training"]:
-        lines += ["", "Trained on"]
-        width = max(len(_unit(name)[0]) for name in card["training"])
-        lines += [
-            f"  {_unit(name)[0]:<{width}}  {_span(bounds)} {_unit(name)[1]}".rstrip()
-            for name, bounds in card["training"].items()
-        ]
-    if card["scores"]:
-        lines += ["", "Scores on the frozen test set"]
-        shown = table(headlines(card["scores"]))
-        lines += textwrap.indent(shown, "  ").splitlines()
-    lines += ["", "Network", *_wrap(_network_line(card), indent="  ")]
-    lines += ["", "Citation"]
-    for entry in card["citation"]:
-        where = f"doi:{entry['doi']}" if "doi" in entry else entry.get("url", "")
-        lines += _wrap(f"{entry.get('text', '')} {where}".strip(), indent="  ")
-    return "\n".join(lines)
+    Training conditions and scores follow where the README does not have them.
 
+    Raises
+    ------
+    UnknownPackage
+        If there is no such package; lists those that resemble it.
+    """
+    from rich.console import Group
+    from rich.table import Table
 
-def _description(name_or_path: str) -> tuple[dict[str, Any], Path]:
-    if name_or_path in packages.package_names():
-        return (
-            packages.read_card(name_or_path),
-            packages.cards_folder() / name_or_path,
-        )
-    package = packages.open_package(name_or_path)
-    return package.rdf, package.folder
+    from zoo.evaluate.report import layout
+
+    package = _package(name_or_path)
+    rdf, section = package.rdf, package.zoo
+    path = package.folder / str(rdf.get("documentation") or "README.md")
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    for words in _facts(package):
+        facts.add_row(*words)
+    parts: list[Any] = [_markdown(text or f"# {rdf['name']}"), "", facts]
+    conditions = (section.get("contract") or {}).get("training") or {}
+    if conditions and "generated:training" not in text:
+        table = Table("training condition", "range", box=None, pad_edge=False)
+        for name, bounds in conditions.items():
+            words, unit = label(name)
+            table.add_row(words, f"{_span(bounds)} {unit}".strip())
+        parts += ["", table]
+    if section.get("evaluations") and "generated:scores" not in text:
+        parts += ["", layout(group_tables(section["evaluations"]))]
+    return Group(*parts)
 
 
-def _section(rdf: dict[str, Any]) -> dict[str, Any]:
-    return (rdf.get("config") or {}).get("superres_zoo") or {}
+def _package(name_or_path: str) -> Package:
+    if name_or_path in library.package_names():  # its weights may be elsewhere
+        return Package(cards_folder() / name_or_path, name_or_path)
+    return library.open_package(name_or_path)
 
 
-def _formats(rdf: dict[str, Any]) -> list[str]:
-    entries: dict[str, Any] = rdf.get("weights") or {}
-    return [SHORT.get(entry, entry) for entry in entries]
-
-
-def _scores(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
-    path = folder / "metrics.json"
-    if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
-    return section.get("evaluations", {})
-
-
-def _purpose(folder: Path, rdf: dict[str, Any]) -> dict[str, str]:
-    """Return the sections of the README that say what a package is for and not for."""
-    path = folder / str(rdf.get("documentation") or "README.md")
-    if not path.is_file():
-        return {}
-    found: dict[str, str] = {}
-    heading = ""
-    for line in _MARKER.sub("", path.read_text(encoding="utf-8")).splitlines():
-        if line.startswith("#"):
-            heading = line.lstrip("#").strip()
-        elif heading.lower() in _PURPOSE:
-            found[heading] = f"{found.get(heading, '')}\n{line}"
-    return {name: text.strip() for name, text in found.items() if text.strip()}
-
-
-def _tensor(tensor: dict[str, Any]) -> dict[str, Any]:
-    axes = tensor.get("axes", [])
-    if isinstance(axes, str):  # format 0.4
-        ids = list(axes)
-        sizes: dict[str, Any] = {}
-    else:
-        ids = [axis.get("id", axis.get("type", "")) for axis in axes]
-        sizes = {
-            axis["id"]: axis["size"]
-            for axis in axes
-            if isinstance(axis.get("size"), int)
-        }
-    data = tensor.get("data") or {}
-    dtype = data.get("type") if isinstance(data, dict) else None
+def _row(name: str, rdf: Mapping[str, Any]) -> dict[str, Any]:
+    section: Mapping[str, Any] = (rdf.get("config") or {}).get("superres_zoo") or {}
+    task = (section.get("contract") or {}).get("task") or {}
+    where = library.locate(name) if name in library.package_names() else Path(name)
     return {
-        "axes": ids,
-        "sizes": sizes,
-        "dtype": dtype or tensor.get("data_type", "float32"),
-        "description": tensor.get("description", ""),
+        "name": name,
+        "task": task.get("kind", "image"),
+        "parameters": section.get("parameters"),
+        "formats": [short_name(entry) for entry in rdf.get("weights") or {}],
+        "weights": "download" if where is None else str(where),
     }
 
 
-def _tensor_line(tensor: dict[str, Any]) -> str:
-    axes = ", ".join(
-        f"{axis} {tensor['sizes'][axis]}" if axis in tensor["sizes"] else axis
-        for axis in tensor["axes"]
-    )
-    text = tensor["description"]
-    return f"({axes}) {tensor['dtype']}{': ' if text else ''}{text}"
+def _texts(row: Mapping[str, Any]) -> dict[str, str]:
+    parameters = row["parameters"]
+    return {
+        **{name: str(value) for name, value in row.items()},
+        "parameters": "" if parameters is None else f"{parameters:,}",
+        "formats": " ".join(row["formats"]),
+    }
 
 
-def _network_line(card: dict[str, Any]) -> str:
-    parts = [card["network"] or "unnamed network"]
-    if card["parameters"] is not None:
-        parts.append(f"{card['parameters']:,} trainable parameters")
-    if card["published_architecture"] is not None:
-        own = "an architecture of this zoo, not the published one"
-        published = "the published architecture"
-        parts.append(published if card["published_architecture"] else own)
-    run = card["run"]
-    if run.get("budget"):
-        samples = f", {run['samples']:,} samples" if "samples" in run else ""
-        parts.append(f"trained with the budget {run['budget']}{samples}")
-    if card["formats"]:
-        parts.append(f"weights as {', '.join(card['formats'])}")
-    if card["licence"]:
-        parts.append(f"licence {card['licence']}")
-    return "; ".join(parts)
-
-
-def _unit(name: str) -> tuple[str, str]:
-    """Split a field's name into words and unit."""
-    for ending, unit in _UNITS:
-        if name.endswith(ending):
-            return name.removesuffix(ending).strip("_").replace("_", " ") or name, unit
-    return name.replace("_", " "), ""
-
-
-def _span(bounds: list[Any]) -> str:
-    low, high = bounds
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
-
-
-def _wrap(text: str, *, indent: str = "") -> list[str]:
-    """Break paragraphs into lines; lists and tables keep theirs."""
-    lines: list[str] = []
-    for paragraph in re.split(r"\n\s*\n|\n(?=\s*[-*|])", text.strip()):
-        hanging = "  " if paragraph.lstrip()[:1] in ("-", "*") else ""
-        lines += textwrap.wrap(
-            " ".join(paragraph.split()),
-            _WIDTH,
-            initial_indent=indent,
-            subsequent_indent=indent + hanging,
-            break_long_words=False,
+def _facts(package: Package) -> Iterator[tuple[str, str]]:
+    """Yield what a reader of the README does not learn from it."""
+    rdf, section = package.rdf, package.zoo
+    yield "package", package.name
+    yield "summary", " ".join(str(rdf.get("description", "")).split())
+    if section:
+        published = section.get("published_architecture")
+        yield "task", _row(package.name, rdf)["task"]
+        yield (
+            "network",
+            f"{section.get('network')}, "
+            + ("" if published else "an architecture of this zoo, not ")
+            + "the published one",
         )
-    return lines
+        yield "parameters", f"{section.get('parameters', 0):,} trainable"
+        run = section.get("run") or {}
+        if run.get("budget"):
+            samples = f", {run['samples']:,} samples" if "samples" in run else ""
+            yield "training", f"budget {run['budget']}{samples}"
+    yield "weights", " ".join(_row(package.name, rdf)["formats"])
+    yield "licence", str(rdf.get("license"))
+    for entry in rdf.get("cite", []):
+        where = f"doi:{entry['doi']}" if entry.get("doi") else entry.get("url", "")
+        yield "cite", f"{entry.get('text', '')} {where}".strip()
+
+
+def _span(bounds: tuple[float, float]) -> str:
+    low, high = bounds
+    return f"{low:g}" if low == high else f"{low:g}–{high:g}"
+
+
+def _markdown(text: str) -> Any:
+    """Return a README as `rich` draws it; wide tables lie on their side."""
+    from rich.box import SIMPLE
+    from rich.markdown import Markdown, TableElement
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    class Turning(TableElement):
+        def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+            head = self.header.row if self.header else None
+            body = self.body.rows if self.body else []
+            cells = [[c.content for c in row.cells] for row in (head, *body) if row]
+            tables: list[Table] = []
+            for lines in (cells, list(zip(*cells, strict=True))):
+                table = Table(box=SIMPLE, pad_edge=False)
+                for words in lines[0]:
+                    table.add_column(words)
+                for line in lines[1:]:
+                    table.add_row(*line)
+                tables.append(table)
+            free = options.update(max_width=10_000)
+            width = Measurement.get(console, free, tables[0]).maximum
+            yield tables[width > options.max_width and len(cells) < len(cells[0])]
+
+    class Readme(Markdown):
+        elements = Markdown.elements | {"table_open": Turning}
+
+    return Readme(_COMMENT.sub("", text))

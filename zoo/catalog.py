@@ -5,13 +5,13 @@ or `Recipe` it holds at module level is listed under its own name.
 """
 
 import pkgutil
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from zoo.core.errors import ZooError
+from zoo.core.names import near
 from zoo.core.network import Network
 from zoo.core.recipe import Recipe
 
@@ -119,39 +119,28 @@ def collect(folder: ModuleType, kind: type[Named]) -> dict[str, Named]:
     DuplicateName
         If two different objects have one name.
     """
-    found: dict[str, tuple[Named, str]] = {}
-    for entry in pkgutil.iter_modules(folder.__path__, f"{folder.__name__}."):
-        if entry.name.rpartition(".")[2].startswith("_"):
-            continue
-        for item in vars(import_module(entry.name)).values():
+    known: dict[str, tuple[Named, str]] = {}
+    for name in modules(folder):
+        for item in vars(import_module(f"{folder.__name__}.{name}")).values():
             if not isinstance(item, kind):
                 continue
-            known, where = found.setdefault(item.name, (item, entry.name))
-            if known is not item:
+            here = f"{folder.__name__}.{name}"
+            first, where = known.setdefault(item.name, (item, here))
+            if first is not item:
                 raise DuplicateName(
                     f"{kind.__name__.lower()} {item.name} is declared in {where} and "
-                    f"in {entry.name}; names are unique, rename one"
+                    f"in {here}; names are unique, rename one"
                 )
-    return {name: found[name][0] for name in sorted(found)}
+    return {name: known[name][0] for name in sorted(known)}
 
 
-def near(name: str, known: list[str]) -> str:
-    """Return the end of an error message: what resembles `name`, or all there is.
-
-    Examples
-    --------
-    >>> near("deepstorm", ["deep_storm", "dfcan"])
-    'did you mean deep_storm?'
-    >>> near("unet", ["deep_storm", "dfcan"])
-    'there are deep_storm, dfcan'
-    """
-    close = get_close_matches(name.lower(), known, n=3)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"there are {', '.join(known)}" if known else "there are none"
+def modules(folder: ModuleType) -> list[str]:
+    """Return the names of the public modules of a package, in alphabetical order."""
+    names = [entry.name for entry in pkgutil.iter_modules(folder.__path__)]
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def _pick(known: dict[str, Named], name: str, what: str) -> Named:
     if name not in known:
-        raise UnknownName(f"no {what} is named {name!r}; {near(name, list(known))}")
+        raise UnknownName(f"no {what} is named {name!r}; {near(name, known)}")
     return known[name]

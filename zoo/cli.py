@@ -12,17 +12,13 @@ from zoo.options import (
     AsJson,
     Debug,
     Engine,
-    FrameOrder,
-    MatchIntensity,
-    NoErrorMap,
     Overwrite,
     Package,
     PixelSize,
     Quiet,
-    Scale,
     Settings,
     Size,
-    Threshold,
+    WithDeclared,
 )
 
 app = typer.Typer(
@@ -35,8 +31,10 @@ app = typer.Typer(
 )
 
 
-def _command(name: str, example: str) -> Callable[[Callable[..., None]], Any]:
-    return app.command(name, epilog=f"Example: {example}")
+def _command(
+    name: str, example: str, **settings: Any
+) -> Callable[[Callable[..., None]], Any]:
+    return app.command(name, epilog=f"Example: {example}", **settings)
 
 
 @app.callback(invoke_without_command=True)
@@ -79,7 +77,12 @@ def list_(
     from zoo import cards
 
     rows = cards.rows()
-    print(json.dumps(rows, indent=2) if as_json else cards.listing(rows))
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    elif rows:
+        terminal.show(cards.listing(rows), wide=True)
+    else:
+        print("no packages; a checkout has them in specs/")
 
 
 @_command("show", "zoo show deep_storm_microtubules")
@@ -89,16 +92,19 @@ def show(
     """Show a card: purpose, tensors, conditions, scores, citation."""
     from zoo import cards
 
-    card = cards.card(name)
-    print(
-        json.dumps(card, indent=2, ensure_ascii=False)
-        if as_json
-        else cards.describe(card)
-    )
+    if as_json:
+        print(json.dumps(cards.card(name), indent=2, ensure_ascii=False))
+    else:
+        terminal.show(cards.describe(name))
 
 
-@_command("predict", "zoo predict deep_storm_microtubules movie.tif -o result")
+@_command(
+    "predict",
+    "zoo predict deep_storm_microtubules movie.tif -o result",
+    cls=WithDeclared,
+)
 def predict(
+    context: typer.Context,
     name: Package,
     source: Annotated[
         str,
@@ -109,15 +115,8 @@ def predict(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
     engine: Annotated[Engine, typer.Option(help="Program to run.")] = Engine.auto,
     batch_size: Annotated[int | None, typer.Option(help="Tiles at a time.")] = None,
-    tile: Annotated[int | None, typer.Option(help="Edge of a tile, camera px.")] = None,
+    tile: Annotated[int | None, typer.Option(help="Edge of a tile, input px.")] = None,
     pixel_size_nm: PixelSize = None,
-    threshold: Threshold = None,
-    normalization: Annotated[
-        Scale, typer.Option(help="One scale per frame or per movie.")
-    ] = Scale.auto,
-    match_intensity: MatchIntensity = False,
-    frame_order: FrameOrder = None,
-    no_error_map: NoErrorMap = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     _debug: Debug = False,
@@ -126,15 +125,7 @@ def predict(
     import zoo
 
     model = zoo.load(
-        name,
-        engine=engine.value,
-        batch_size=batch_size,
-        tile=tile,
-        threshold=threshold,
-        normalization=normalization.value,
-        match_intensity=match_intensity,
-        frame_order=frame_order,
-        error_map=not no_error_map,
+        name, engine=engine.value, batch_size=batch_size, tile=tile, **context.obj
     )
     with terminal.progress("frames", quiet=quiet) as progress:
         result = model.predict_to_folder(
@@ -220,17 +211,18 @@ def train(
         changes = parse_settings(settings or [])
         folder = output or Path("runs") / str(name)
     recipe = catalog.configured(str(name), changes, data=data)
-    with terminal.progress("epochs", quiet=quiet) as progress:
+    with terminal.progress("epochs", quiet=quiet) as bar:
         try:
             weights = run.train(
                 recipe,
                 budget=budget.value,
                 run_folder=folder,
+                declared_as=str(name),
                 settings=changes,
                 data=None if data is None else str(data),
                 start=start,
                 resume=resume is not None,
-                progress=progress,
+                progress=terminal.forecast(bar, quiet=quiet),
             )
         except KeyboardInterrupt as stop:
             raise terminal.Failed(
@@ -296,11 +288,11 @@ def verify(
     _debug: Debug = False,
 ) -> None:
     """Run every weights entry, compare formats, hashes and drift."""
-    from zoo.package.verify import verify as check
+    from zoo.package.checks import verify_package
 
     failed = []
     for name in names:
-        report = check(name)
+        report = verify_package(name)
         _say(quiet, name, *report.rows)
         failed += [] if report.ok else [name]
     if failed:
@@ -309,8 +301,11 @@ def verify(
         )
 
 
-@_command("evaluate", "zoo evaluate deep_storm_microtubules -o scores")
+@_command(
+    "evaluate", "zoo evaluate deep_storm_microtubules -o scores", cls=WithDeclared
+)
 def evaluate(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(metavar="NAME|PATH", help="Package, or a localization .csv."),
@@ -325,30 +320,27 @@ def evaluate(
         Path, typer.Option("-o", "--output", help="Folder of metrics.json.")
     ] = Path(),
     pixel_size_nm: PixelSize = None,
-    threshold: Threshold = None,
-    frame_order: FrameOrder = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     _debug: Debug = False,
 ) -> None:
     """Score on the frozen test set or on files; write metrics.json."""
-    from zoo import assess
-    from zoo.evaluate import report
+    from zoo.core.files import refuse_existing
+    from zoo.evaluate import report, scoring
 
     target = output / "metrics.json"
-    report.refuse_existing(target, overwrite=overwrite)
+    refuse_existing(target, overwrite=overwrite)
     with terminal.progress("frames", quiet=quiet) as progress:
-        metrics = assess.scores(
+        scores = scoring.scores(
             name,
             source=source,
             truth=truth,
             pixel_size_nm=pixel_size_nm,
-            threshold=threshold,
-            frame_order=frame_order,
             progress=progress,
+            **context.obj,
         )
-    report.write_metrics(target, metrics, overwrite=overwrite)
-    print(report.table(metrics))
+    report.write_metrics(target, scores.metrics, overwrite=overwrite)
+    terminal.show(report.layout(scores.tables))
     _say(quiet, target)
 
 
@@ -387,9 +379,9 @@ def download(
     _debug: Debug = False,
 ) -> None:
     """Find a package, check its hash and unpack it safely."""
-    from zoo.io import packages
+    from zoo.io import library
 
-    _say(quiet, packages.download(name, output))
+    _say(quiet, library.download(name, output))
 
 
 def main(arguments: list[str] | None = None) -> None:

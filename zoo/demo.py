@@ -1,39 +1,25 @@
 """The whole path on a small example: a simulated movie, its reconstruction, a score."""
 
-import shutil
+import json
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from zoo.core.errors import BadInput
+from zoo.core.files import new_folder, refuse_existing
 from zoo.core.localizations import Localizations
 from zoo.core.random import generator
-from zoo.evaluate.localizations import score
-from zoo.evaluate.report import write_metrics
 
 PACKAGE = "deep_storm_microtubules"
 FRAMES = 200
-FIELD_PX = 48
-PIXEL_SIZE_NM = 100.0
-PSF_SIGMA_NM = 120.0
-PHOTONS = 2500.0
-BACKGROUND_PHOTONS = 30.0
-FILAMENTS = 8
-MARGIN_PX = 5
 DIM_QUANTILE = 0.25
-
-
-class Movie(NamedTuple):
-    """A simulated recording."""
-
-    counts: np.ndarray
-    """(t, y, x) uint16."""
-    truth: Localizations
-    """Emitters inside the field; nm, photons, frames from 1."""
+FILES = ("input.tif", "truth.csv", "metrics.json", "picture.png")
+"""What a demonstration writes beside the results of the prediction."""
+GROUP = "demo"
+"""Group of its scores in ``metrics.json``, by which it is known again."""
 
 
 class Outcome(NamedTuple):
@@ -43,10 +29,12 @@ class Outcome(NamedTuple):
     """Where the files are."""
     emitters: int
     """Emitters in the movie, all frames."""
-    found: int
+    localizations: int
     """Localizations."""
+    pixel_size_nm: float
+    """Camera pixel, nm."""
     scores: dict[str, Any]
-    """As `zoo.evaluate.localizations.score` returns them."""
+    """As `zoo.metrics.localizations.score` returns them."""
     seconds: float
     """Time of simulation, prediction and scoring."""
 
@@ -69,7 +57,8 @@ def run(
     folder
         Where to write.
     overwrite
-        Whether an existing folder of an earlier demonstration may be replaced.
+        Whether the files of an earlier demonstration may be replaced; others in the
+        folder stay.
     package
         Package to reconstruct with; `PACKAGE` if left out.
     frames
@@ -82,44 +71,41 @@ def run(
     BadInput
         If the folder exists and must not be replaced.
     """
-    from zoo.io.packages import open_package
+    from zoo.evaluate.report import write_metrics
+    from zoo.io.library import open_package
     from zoo.io.tables import read_localizations, write_localizations
     from zoo.io.write import write_imagej_tiff
+    from zoo.metrics.localizations import score
     from zoo.predict.predictor import Predictor
+    from zoo.predict.writing import PREVIEW, REPORT
+    from zoo.simulate.blinking import BlinkingFilaments
+    from zoo.tasks.density import Density
 
     _check_free(folder, overwrite=overwrite)
     started = time.perf_counter()
     model = Predictor(open_package(package or PACKAGE), engine="onnx")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    try:
-        recording = movie(generator(2018, 1), frames=frames or FRAMES)
-        write_imagej_tiff(
-            part / "input.tif", recording.counts, pixel_size_nm=PIXEL_SIZE_NM
-        )
-        write_localizations(part / "truth.csv", recording.truth)
+    results = (f"result/{name}" for name in (*Density.files, PREVIEW, REPORT))
+    with new_folder(folder, replaces=[*FILES, *results]) as part:
+        movie = BlinkingFilaments().record(generator(2018, 1), frames=frames or FRAMES)
+        counts, pixel_nm = cast("np.ndarray", movie.counts), movie.pixel_size_nm
+        truth = cast("Localizations", movie.truth)
+        write_imagej_tiff(part / "input.tif", counts, pixel_size_nm=pixel_nm)
+        write_localizations(part / "truth.csv", truth)
         model.predict_to_folder(part / "input.tif", part / "result", progress=progress)
-        found = read_localizations(part / "result" / "localizations.csv")
+        localizations = read_localizations(part / "result" / "localizations.csv")
         scores = score(
-            recording.truth,
-            found,
-            field_nm=FIELD_PX * PIXEL_SIZE_NM,
+            truth,
+            localizations,
+            field_nm=counts.shape[-1] * pixel_nm,
             photon_quantile=DIM_QUANTILE,
         )
-        write_metrics(part / "metrics.json", {"demo": {"microtubules": scores}})
-        draw(part / "picture.png", recording, found)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+        write_metrics(part / "metrics.json", {GROUP: {"microtubules": scores}})
+        draw(part / "picture.png", counts, pixel_nm, truth, localizations)
     return Outcome(
         folder,
-        len(recording.truth),
-        len(found),
+        len(truth),
+        len(localizations),
+        pixel_nm,
         scores,
         time.perf_counter() - started,
     )
@@ -135,15 +121,15 @@ def describe(outcome: Outcome) -> str:
     error = scores["rmse_lateral_nm"]
     distance = (
         f"and their distance to the truth is {error:.0f} nm (root mean square) "
-        f"with camera pixels of {PIXEL_SIZE_NM:.0f} nm."
+        f"with camera pixels of {outcome.pixel_size_nm:.0f} nm."
         if scores["tp"]
         else "so the reconstruction is worthless."
     )
     files = sorted(p for p in outcome.folder.rglob("*") if p.is_file())
     return "\n".join(
         [
-            f"{outcome.emitters:,} flashes of dye molecules on {FILAMENTS} simulated "
-            f"microtubules gave {outcome.found:,} localizations "
+            f"{outcome.emitters:,} flashes of dye molecules on simulated microtubules "
+            f"gave {outcome.localizations:,} localizations "
             f"in {outcome.seconds:.0f} s.",
             f"Score: {recall} of 100 flashes were found (the dimmest quarter not "
             f"counted), {precision} of 100 localizations are real, {distance}",
@@ -158,82 +144,25 @@ def describe(outcome: Outcome) -> str:
     )
 
 
-def movie(rng: np.random.Generator, *, frames: int = FRAMES) -> Movie:
-    """Simulate blinking dyes on microtubules in a patch of a cell.
-
-    Conditions lie within those that the package was trained under; the filaments, the
-    blinking over several frames and the uneven background were no part of it in this
-    form.
-
-    Parameters
-    ----------
-    rng
-        Source of everything random.
-    frames
-        Length of the movie.
-
-    Examples
-    --------
-    >>> recording = movie(np.random.default_rng(0), frames=3)
-    >>> recording.counts.shape, sorted(set(recording.truth.frame.tolist()))
-    ((3, 48, 48), [1, 2, 3])
-    """
-    from zoo.physics.camera import Scmos
-    from zoo.physics.emitters import blink
-    from zoo.physics.structures import microtubules
-    from zoo.simulate.pairs import render, within
-
-    margin_nm = MARGIN_PX * PIXEL_SIZE_NM
-    edge_nm = FIELD_PX * PIXEL_SIZE_NM
-    labels = microtubules(
-        rng,
-        field_nm=(edge_nm + 2 * margin_nm, edge_nm + 2 * margin_nm),
-        filaments=FILAMENTS,
-        efficiency=0.03,
-    )
-    emitters = blink(
-        rng,
-        labels.x_nm - margin_nm,
-        labels.y_nm - margin_nm,
-        frames=frames,
-        photons_per_frame=PHOTONS * np.exp(rng.normal(0, 0.35, len(labels))),
-        on_frames=4.0,
-        dark_frames=10.0,
-        bleach_frames=4.0,
-        minimum_share=0.05,
-    )
-    emitters = emitters.with_columns(sigma_nm=np.full(len(emitters), PSF_SIGMA_NM))
-    shape = (FIELD_PX, FIELD_PX)
-    y, x = np.mgrid[:FIELD_PX, :FIELD_PX] / FIELD_PX
-    background = BACKGROUND_PHOTONS * (0.7 + 0.6 * np.exp(-4 * (x - y) ** 2))
-    rows = np.searchsorted(emitters.frame, np.arange(1, frames + 2))
-    expected = np.stack(
-        [
-            background
-            + render(
-                emitters.select(np.arange(first, last)),
-                shape,
-                pixel_size_nm=PIXEL_SIZE_NM,
-            )
-            for first, last in pairwise(rows)
-        ]
-    )
-    counts = Scmos().expose(expected, rng)
-    return Movie(counts, emitters.select(within(emitters, edge_nm, edge_nm)))
-
-
-def draw(path: Path, recording: Movie, found: Localizations) -> None:
+def draw(
+    path: Path,
+    counts: np.ndarray,
+    pixel_size_nm: float,
+    truth: Localizations,
+    localizations: Localizations,
+) -> None:
     """Draw mean frame, reconstruction and truth side by side with a scale bar."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     figure = Figure(figsize=(12, 4.4), layout="constrained")
+    edge_nm = counts.shape[-1] * pixel_size_nm
     panels = (
-        ("mean of all frames", recording.counts.mean(axis=0)),
-        ("reconstruction", _density(found)),
-        ("truth", _density(recording.truth)),
+        ("mean of all frames", counts.mean(axis=0)),
+        ("reconstruction", _density(localizations, edge_nm)),
+        ("truth", _density(truth, edge_nm)),
     )
-    edge_um = FIELD_PX * PIXEL_SIZE_NM / 1000
+    edge_um = edge_nm / 1000
     for axes, (title, image) in zip(figure.subplots(1, 3), panels, strict=True):
         top = max(float(np.quantile(image, 0.998)), 1e-9)
         axes.imshow(
@@ -260,26 +189,27 @@ def draw(path: Path, recording: Movie, found: Localizations) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _density(table: Localizations, *, pixel_nm: float = 12.5) -> np.ndarray:
+def _density(
+    table: Localizations, edge_nm: float, *, pixel_nm: float = 12.5
+) -> np.ndarray:
     """Draw a table as a histogram blurred by one fine pixel, (y, x)."""
     from scipy.ndimage import gaussian_filter
 
-    edges = np.arange(0, FIELD_PX * PIXEL_SIZE_NM + pixel_nm / 2, pixel_nm)
+    edges = np.arange(0, edge_nm + pixel_nm / 2, pixel_nm)
     counts = np.histogram2d(table.y_nm, table.x_nm, bins=(edges, edges))[0]
     return gaussian_filter(counts, 1.0)
 
 
 def _check_free(folder: Path, *, overwrite: bool) -> None:
-    if not folder.exists():
+    """Refuse a folder that holds something else than an earlier demonstration."""
+    refuse_existing(folder, overwrite=overwrite)
+    if not folder.is_dir() or not any(folder.iterdir()):
         return
-    if not overwrite:
-        raise BadInput(
-            f"{folder} exists and is not overwritten; choose another folder with -o "
-            "or give --overwrite"
-        )
-    if not folder.is_dir() or (
-        any(folder.iterdir()) and not (folder / "truth.csv").is_file()
-    ):
+    try:
+        scores: Any = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        scores = None
+    if not isinstance(scores, dict) or GROUP not in scores:
         raise BadInput(
             f"{folder} does not look like an earlier demonstration and is kept; "
             "choose another folder with -o"

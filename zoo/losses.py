@@ -43,27 +43,37 @@ class BlurredSpikes(Loss):
     def ideal_peak(self) -> float:
         """Return the response to an isolated spike that minimises the loss.
 
-        For P = p S the loss is ``(factor - gain p)^2 sum(G^2) + sparsity p`` per
-        emitter, smallest at ``factor / gain - sparsity / (2 gain^2 sum(G^2))``.
+        Holds in two dimensions.  For P = p S the loss is ``(factor - gain p)^2 sum(G^2)
+        + sparsity p`` per emitter, smallest at
+        ``factor / gain - sparsity / (2 gain^2 sum(G^2))``.
         """
         squared = float(np.sum(self.kernel() ** 2)) ** 2
         return self.factor / self.gain - self.sparsity / (2 * self.gain**2 * squared)
 
     def __call__(self, target: Any, prediction: Any) -> Any:
-        """Return (b,) losses of (b, y, x, 1) spike maps and predictions."""
+        """Return (b,) losses of (b, [z,] y, x, 1) spike maps and predictions."""
         prediction = ops.cast(prediction, "float32")
         target = ops.cast(target, "float32")
         kernel = self.kernel()
         blurred = self.factor * target - self.gain * prediction
-        for shape in ((-1, 1, 1, 1), (1, -1, 1, 1)):
+        space = len(prediction.shape) - 2
+        for axis in range(space):
+            shape = [1] * (space + 2)
+            shape[axis] = -1
             blurred = ops.conv(
                 blurred,
                 ops.convert_to_tensor(kernel.reshape(shape)),
                 padding="same",
                 data_format="channels_last",
             )
-        fit = ops.mean(ops.square(blurred), axis=(1, 2, 3))
-        return fit + self.sparsity * ops.mean(ops.abs(prediction), axis=(1, 2, 3))
+        axes = _of_a_sample(prediction)
+        fit = ops.mean(ops.square(blurred), axis=axes)
+        return fit + self.sparsity * ops.mean(ops.abs(prediction), axis=axes)
+
+
+def _of_a_sample(values: Any) -> tuple[int, ...]:
+    """Return the axes of a tensor behind that of the batch."""
+    return tuple(range(1, len(values.shape)))
 
 
 def structural_similarity(target: Any, prediction: Any, *, data_range: float) -> Any:
@@ -72,16 +82,24 @@ def structural_similarity(target: Any, prediction: Any, *, data_range: float) ->
     Gaussian window of 11 x 11 px and 1.5 px standard deviation, K = 0.01 and 0.03,
     population covariance, averaged over channels and over the pixels whose window
     lies inside the image (Wang et al. 2004, doi:10.1109/TIP.2003.819861): the values
-    of ``tf.image.ssim`` and of `zoo.evaluate.images.ssim`.
+    of ``tf.image.ssim`` and of `zoo.metrics.images.ssim`.  Volumes are compared plane
+    by plane.
 
     Parameters
     ----------
-    target, prediction : (b, y, x, c)
+    target, prediction : (b, [z,] y, x, c)
         Images of at least 11 x 11 px.
     data_range
         L, the span of values that the images can take.
     """
     target, prediction = ops.cast(target, "float32"), ops.cast(prediction, "float32")
+    if len(prediction.shape) == 5:
+        shape = ops.shape(prediction)
+        target, prediction = (
+            ops.reshape(volume, (-1, *shape[2:])) for volume in (target, prediction)
+        )
+        planes = structural_similarity(target, prediction, data_range=data_range)
+        return ops.mean(ops.reshape(planes, (-1, shape[1])), axis=1)
     channels = int(prediction.shape[-1])
     offset = np.arange(11) - 5
     weights = np.exp(-0.5 * (offset / 1.5) ** 2)
@@ -120,7 +138,7 @@ class MsePlusSsim(Loss):
     kind: Literal["mse_plus_ssim"] = "mse_plus_ssim"
     """Type of the loss."""
     ssim_weight: float = Field(default=0.1, ge=0)
-    """Weight of ``1 - SSIM``."""
+    """Weight of ``1 - SSIM``; at zero, images may be small and vectors compared."""
     data_range: float = Field(default=1.0, gt=0)
     """Span of values that targets can take, as the similarity needs it."""
     rescale: Literal["none", "batch", "match"] = "none"
@@ -132,14 +150,14 @@ class MsePlusSsim(Loss):
     network that must guess it bends the intensities."""
     error: Literal["squared", "logarithmic"] = "squared"
     """``logarithmic`` takes ``ln(1 + error / 1e-6)`` of the mean squared error, in
-    units of the squared data range: up to 60 dB, a decibel counts the same in pictures
+    units of the squared data range: up to 60 dB, a decibel counts the same in images
     with much light and with little."""
     anchor: float = Field(default=0.1, ge=0)
     """Weight of the error of predictions as they are, added under ``match`` so that
     gain and offset stay where they were."""
 
     def __call__(self, target: Any, prediction: Any) -> Any:
-        """Return (b,) losses of (b, y, x, c) targets and predictions."""
+        """Return (b,) losses of (b, [z,] y, x, c) targets and predictions."""
         target, prediction = (
             ops.cast(values, "float32") for values in (target, prediction)
         )
@@ -149,14 +167,16 @@ class MsePlusSsim(Loss):
         elif self.rescale == "match":
             held = self.anchor * self._error(target, prediction)
             prediction = _matched(target, prediction)
+        held = held + self._error(target, prediction)
+        if self.ssim_weight == 0:
+            return held
         similarity = structural_similarity(
             target, prediction, data_range=self.data_range
         )
-        error = self._error(target, prediction)
-        return held + error + self.ssim_weight * (1.0 - similarity)
+        return held + self.ssim_weight * (1.0 - similarity)
 
     def _error(self, target: Any, prediction: Any) -> Any:
-        error = ops.mean(ops.square(prediction - target), axis=(1, 2, 3))
+        error = ops.mean(ops.square(prediction - target), axis=_of_a_sample(prediction))
         if self.error == "squared":
             return error
         return ops.log(1.0 + error / (1e-6 * self.data_range**2))
@@ -169,12 +189,12 @@ class MsePlusSsim(Loss):
 
 def _matched(target: Any, prediction: Any) -> Any:
     """Return predictions with gain and offset by least squares to their targets."""
-    axes = (1, 2, 3)
+    axes = _of_a_sample(prediction)
     level, aim = (
         ops.mean(values, axis=axes, keepdims=True) for values in (prediction, target)
     )
     away = prediction - level
     product = ops.mean(away * (target - aim), axis=axes, keepdims=True)
-    # an even prediction has nothing to be scaled
+    # a uniform prediction has nothing to be scaled
     power = ops.mean(ops.square(away), axis=axes, keepdims=True) + 1e-9
     return aim + product / power * away

@@ -1,9 +1,16 @@
-"""Options of the command line that several commands share, and their choices."""
+"""Options of the command line that several commands share, and those of kinds."""
 
+import inspect
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from zoo.predict.options import Declared
 
 
 class Engine(StrEnum):
@@ -12,14 +19,6 @@ class Engine(StrEnum):
     auto = "auto"
     onnx = "onnx"
     keras = "keras"
-
-
-class Scale(StrEnum):
-    """How frames are scaled before the network."""
-
-    auto = "auto"
-    frame = "frame"
-    movie = "movie"
 
 
 class Size(StrEnum):
@@ -51,27 +50,89 @@ PixelSize = Annotated[
         "--pixel-size-nm", help="Edge of a camera pixel; overrides the file's."
     ),
 ]
-Threshold = Annotated[
-    float | None,
-    typer.Option("--threshold", help="Smallest accepted response, 0 to 1."),
-]
-MatchIntensity = Annotated[
-    bool,
-    typer.Option(
-        "--match-intensity", help="Give images the intensities of their input."
-    ),
-]
-FrameOrder = Annotated[
-    str | None,
-    typer.Option(
-        "--frame-order",
-        metavar="ORDER",
-        help="Raw frames: angle-major (phases of an angle in a row) or phase-major.",
-    ),
-]
-NoErrorMap = Annotated[
-    bool,
-    typer.Option(
-        "--no-error-map", help="Do not compare images with their input (faster)."
-    ),
-]
+
+
+class WithDeclared(TyperCommand):
+    """A command that takes the options which kinds of input and task declare, too.
+
+    They are looked up when the command is used.  Those that were given reach the
+    command as ``context.obj``, keywords of `zoo.load`.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters of the command and the declared ones."""
+        *own, asks_for_help = super().get_params(ctx)
+        return [*own, *_parameters().values(), asks_for_help]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command with the declared options that were given."""
+        ctx.obj = {}
+        for option in _declared():
+            value = ctx.params.pop(option.name)
+            if option.type is bool:
+                value = not option.default if value else None
+            if value is not None:
+                plain = value.value if isinstance(value, StrEnum) else value
+                ctx.obj[option.name] = plain
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the declared options below those of the command, kind by kind."""
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        kinds = {o.name: f"Options of {' and '.join(o.kinds)}" for o in _declared()}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            is_option = parameter.param_type_name == "option"
+            title = "Options" if is_option else "Arguments"
+            if record is not None:
+                groups.setdefault(kinds.get(parameter.name, title), []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def _declared() -> "list[Declared]":
+    from zoo.predict.options import declared_options
+
+    return declared_options()
+
+
+@cache
+def _parameters() -> dict[str, Any]:
+    """Return the declared options as parameters of a command, by name."""
+    parameters: list[inspect.Parameter] = []
+    for option in _declared():
+        kind: Any = option.type
+        if option.choices:
+            kind = StrEnum(option.name, {choice: choice for choice in option.choices})
+        default = False if kind is bool else None
+        text = option.help
+        if option.type is bool and option.default:
+            text = f"Do not {text[:1].lower()}{text[1:]}"
+        parameters.append(
+            inspect.Parameter(
+                option.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default,
+                annotation=Annotated[
+                    kind if kind is bool else kind | None,
+                    typer.Option(option.flag, help=text, show_default=False),
+                ],
+            )
+        )
+    command = typer.main.get_command(_app_of(parameters))
+    names = {parameter.name for parameter in parameters}
+    return {p.name: p for p in command.params if p.name in names}
+
+
+def _app_of(parameters: list[inspect.Parameter]) -> typer.Typer:
+    """Return a program of one command with these parameters, which does nothing."""
+
+    def command(**_: Any) -> None: ...
+
+    function: Callable[..., None] = command
+    vars(function)["__signature__"] = inspect.Signature(parameters)
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    app = typer.Typer(add_completion=False)
+    app.command()(function)
+    return app

@@ -3,10 +3,13 @@
 import errno
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 import typer
@@ -31,7 +34,7 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> NoReturn:
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     try:
-        with nullcontext() if debug else _hushed():
+        with _interruptible(), nullcontext() if debug else _hushed():
             code = app(args=words, prog_name="zoo", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -77,6 +80,25 @@ def warn(notes: list[str]) -> None:
         sys.stderr.write(f"zoo: warning: {' '.join(note.split())}\n")
 
 
+def show(content: Any, *, wide: bool = False) -> None:
+    """Print a table or text of `rich`; colours and line breaks are for terminals.
+
+    Parameters
+    ----------
+    content
+        What `rich` can draw.
+    wide
+        Whether lines may be longer than the terminal is wide.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.width = min(console.width, 100) if console.is_terminal else 88
+    if wide:
+        console.width = 10_000
+    console.print(content, crop=False)
+
+
 @contextmanager
 def progress(unit: str, *, quiet: bool) -> Iterator[Callable[..., None] | None]:
     """Give a function of (done, total) that draws a bar; None away from a terminal."""
@@ -94,6 +116,47 @@ def progress(unit: str, *, quiet: bool) -> Iterator[Callable[..., None] | None]:
                 bar.refresh()
 
         yield advance
+
+
+def forecast(bar: Callable[..., None] | None, *, quiet: bool) -> Callable[..., None]:
+    """Give a function of (done, total, figures) that says once how long it takes.
+
+    Parameters
+    ----------
+    bar
+        Called with the same, if there is one.
+    quiet
+        Whether to say nothing.
+    """
+    told = quiet
+
+    def advance(
+        done: int, total: int | None = None, figures: Mapping[str, float] | None = None
+    ) -> None:
+        nonlocal told
+        speed, left = ((figures or {}).get(name) for name in _SPEED)
+        if not told and speed is not None and left is not None:
+            told = True
+            end = datetime.now().astimezone() + timedelta(seconds=left)
+            _write_line(
+                f"{speed:,.{0 if speed >= 10 else 1}f} samples per second; done at "
+                f"about {end:%H:%M}, {timedelta(seconds=round(left))} from now"
+            )
+        if bar is not None:
+            bar(done, total, figures)
+
+    return advance
+
+
+def _write_line(text: str) -> None:
+    """Print a line above a bar, if one is drawn."""
+    from tqdm import tqdm
+
+    tqdm.write(text)
+    sys.stdout.flush()
+
+
+_SPEED = ("samples_per_s", "remaining_s")
 
 
 def _is_ours(error: OSError) -> bool:
@@ -116,6 +179,19 @@ def _remedy(error: OSError) -> str:
 def _exit(code: int, message: str) -> NoReturn:
     sys.stderr.write(f"zoo: {' '.join(message.split())}\n")
     sys.exit(code)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a request to end, as batch systems send it, act like Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -16,14 +16,18 @@ import keras
 import numpy as np
 
 from converters.mapping import MappingError, Move, apply_moves
-from converters.packages import Origin, origin_of, refuse_existing, write_converted
+from converters.packages import Origin, origin_of, refuse_filled, write_converted
 from converters.readers import Checkpoint, read_keras2
+from zoo.core.contract import Contract, Input
+from zoo.core.grid import Grid
 from zoo.core.random import generator
-from zoo.core.recipe import Recipe
-from zoo.layers.fourier import Spectrum
-from zoo.models.dfcan import dfcan
-from zoo.recipes.dfcan import DFCAN_SIM, DFCAN_WIDEFIELD
+from zoo.inputs.frames import Frames
+from zoo.inputs.raw_frames import RawFrames
+from zoo.layers.attention import Spectrum
+from zoo.models.dfcan import DFCAN, dfcan
+from zoo.package.describe import Identity
 from zoo.simulate.sim_images import RAW_FRAMES, SimPairs, expose
+from zoo.tasks.image import ImageRestoration
 
 LAYOUTS = {"DFCAN": (4, 4, 0.8), "DFGAN": (5, 10, 0.1)}
 """Groups, blocks to a group and exponent of the two published networks."""
@@ -38,7 +42,7 @@ OVERLAP = 1 / 4
 LICENCE = "MIT"
 """Of the authors' program, which is all that can be known."""
 
-_PHOTONS = 150.0  # signal level of the test picture
+_PHOTONS = 150.0  # signal level of the test image
 
 
 def load_dfcan(
@@ -172,49 +176,45 @@ def convert(
         )
     groups, blocks, gamma = LAYOUTS["DFCAN"]
     model = load_dfcan(path, tile=tile, groups=groups, blocks=blocks, gamma=gamma)
-    refuse_existing(directory)
+    refuse_filled(directory)
     origin = origin_of(path, checkpoint.written_by)
-    recipe = description(model, origin)
+    identity = describe_network(model, origin)
     return write_converted(
         model,
-        recipe,
+        identity,
         directory,
-        image=_test_image(recipe),
+        image=_test_image(identity.contract),
         origin=origin,
-        prose=_prose(recipe, origin),
-        licence=LICENCE,
+        prose=_prose(tile, origin),
         verify=verify,
     )
 
 
-def description(model: keras.Model, origin: Origin) -> Recipe:
-    """Return what describes the tensors of a converted network.
+def describe_network(model: keras.Model, origin: Origin) -> Identity:
+    """Return what a converted network is and promises.
 
     Raw frames have names where they are those of three orientations with three phases
-    or of five with five; their mean is then a widefield picture of the field.
+    or of five with five; their mean is then a widefield image of the field.
     """
     _, tile, _, channels = _shape(model)
     scale = _shape(model, output=True)[1] // tile
-    angles = {RAW_FRAMES: 3, 25: 5}.get(channels)
-    prediction: dict[str, Any] = {"overlap": round(OVERLAP * tile)}
+    turns = {RAW_FRAMES: 3, 25: 5}.get(channels)
+    names = tuple(f"image_{number}" for number in range(1, channels + 1))
+    taken, source = f"{channels} images", Frames(scaling="image")
     if channels == 1:
-        taken = "one widefield image"
-        prediction |= {"reference": "mean"}
-    elif angles is None:
-        taken = f"{channels} images"
-    else:
+        names, taken = ("intensity",), "one widefield image"
+        source = Frames(scaling="image", diffraction_limited=True)
+    raw: Input = source
+    if turns is not None:
         taken = f"{channels} raw SIM frames"
-        names = [
-            f"angle{angle}_phase{phase}"
-            for angle in range(1, angles + 1)
-            for phase in range(1, angles + 1)
-        ]
-        prediction |= {"reference": "mean", "input_channels": names}
-        if channels == RAW_FRAMES:
-            prediction |= {"frame_order": "angle-major"}
-    near = DFCAN_WIDEFIELD if channels == 1 else DFCAN_SIM
+        raw = RawFrames(orientations=turns, phases=turns)
+        count = range(1, turns + 1)
+        names = tuple(f"angle{a}_phase{p}" for a in count for p in count)
     width = int(model.get_layer("head_conv").filters)
-    return near.override(
+    grid = Grid.square(
+        scale=scale, size=tile, overlap=round(OVERLAP * tile), channels=names
+    )
+    return Identity(
         name=f"dfcan_converted_{origin.sha256[:8]}",
         title=f"DFCAN - converted checkpoint ({channels} channels - {scale}x)",
         summary=(
@@ -222,21 +222,19 @@ def description(model: keras.Model, origin: Origin) -> Recipe:
             "weights of the authors' program. The checkpoint does not say what they "
             "were trained on."
         ),
-        options={"channels": channels, "scale": scale, "tile": tile, "width": width},
-        network__grid__channels=channels,
-        network__grid__scale=scale,
-        network__grid__tile=tile,
-        network__published=width == 64,
-        network__note=(
-            "Spectra unnormalised, oriented and resized as in the authors' program."
+        network=DFCAN.override(
+            published=width == 64,
+            note=(
+                "Spectra unnormalised, oriented and resized as in the authors' program."
+            ),
         ),
-        prediction=prediction,
-        acceptance=(),
+        contract=Contract(grid=grid, input=raw, task=ImageRestoration()),
         tags=(
             "structured-illumination-microscopy",
             "fluorescence-light-microscopy",
             "2d",
         ),
+        licence=LICENCE,
     )
 
 
@@ -244,38 +242,37 @@ def _shape(model: Any, *, output: bool = False) -> tuple[int, int, int, int]:
     return model.output_shape if output else model.input_shape
 
 
-def _test_image(recipe: Recipe) -> np.ndarray:
-    """Return a simulated picture of microtubules, (1, y, x, c) float32 counts."""
-    grid = recipe.grid
-    modality = "sim" if grid.channels == RAW_FRAMES else "widefield"
-    light = SimPairs(modality=modality, crop_px=int(grid.tile or TILE))
+def _test_image(contract: Contract) -> np.ndarray:
+    """Return a simulated image of microtubules, (1, y, x, c) float32 counts."""
+    channels = len(contract.grid.channels)
+    modality = "sim" if channels == RAW_FRAMES else "widefield"
+    light = SimPairs(modality=modality, crop_px=contract.declared_size("y") or TILE)
     rng = generator(2021, 0, 0)
     scene = light.scene(rng, "microtubules")
     camera = light.camera.draw(rng)
     counts = [
         expose(scene, rng, camera, _PHOTONS, origin=(0, 0))
-        for _ in range(grid.channels // light.exposures)
+        for _ in range(channels // light.exposures)
     ]
     frames = np.moveaxis(np.concatenate(counts), 0, -1).astype(np.float32)
     return np.ascontiguousarray(frames[None])
 
 
-def _prose(recipe: Recipe, origin: Origin) -> dict[str, str]:
+def _prose(tile: int, origin: Origin) -> dict[str, str]:
     programs = ", ".join(f"{name} {text}" for name, text in origin.written_by.items())
-    tile = recipe.grid.tile
     return {
         "Intended use": (
-            "Comparing with published results, and pictures like those that the "
+            "Comparing with published results, and images like those that the "
             "weights were trained on. Whoever has the checkpoint knows which these "
             "are; nothing in it says so."
         ),
         "Not for": (
             "Other structures, pixel sizes, magnifications or signal levels than those "
-            "of the training: the picture will look sharp and show what the training "
-            "pictures showed. Measurements of brightness: the output has no unit."
+            "of the training: the image will look sharp and show what the training "
+            "images showed. Measurements of brightness: the output has no unit."
         ),
         "Data": (
-            "Unknown to this package. The test input is a simulated picture of "
+            "Unknown to this package. The test input is a simulated image of "
             "microtubules and only shows that every weights format computes the same."
         ),
         "Training": (
@@ -289,12 +286,12 @@ def _prose(recipe: Recipe, origin: Origin) -> dict[str, str]:
         ),
         "Validation": (
             "Not scored. `zoo evaluate FOLDER --input FILE --truth FILE` measures it "
-            "on pictures whose truth is known."
+            "on images whose truth is known."
         ),
         "Limits": (
             f"The network takes {tile} px, the size of the program's training patches; "
-            "larger pictures are cut into overlapping tiles of that size, which the "
-            "program itself does not do: run on a whole picture, its attention sees "
+            "larger images are cut into overlapping tiles of that size, which the "
+            "program itself does not do: run on a whole image, its attention sees "
             "larger amplitudes than in the training. Spectra are resized to "
             f"{TILE} px; a checkpoint of the ZeroCostDL4Mic notebook has the same "
             "layout, but its spectra have the size of its patches."

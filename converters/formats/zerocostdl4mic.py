@@ -11,7 +11,6 @@ import csv
 import json
 import math
 import shutil
-import tempfile
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,15 @@ import numpy as np
 import scipy.io
 from keras import layers
 
-from zoo.core.errors import BadInput, BadPackage
+from converters.packages import refuse_filled
+from zoo.core.errors import BadPackage
+from zoo.core.files import scratch
+from zoo.core.formats import KERAS
 from zoo.io.keras_file import check_keras_file
-from zoo.io.packages import Package, open_package
+from zoo.io.library import open_package
+from zoo.io.package import Package
+from zoo.predict.contract import read_contract
+from zoo.tasks.density import Density
 
 NORMALIZATION_FACTOR = 100.0
 """Height that targets are scaled to, in the paper and here; the notebook measures its
@@ -62,10 +67,9 @@ def to_zerocostdl4mic(package: str | Path, directory: str | Path) -> Path:
         give its outputs.
     """
     directory = Path(directory)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise BadInput(f"{directory} exists already; choose another folder")
+    refuse_filled(directory)
     opened = open_package(str(package))
-    path = opened.weights_path("keras_v3")
+    path = opened.weights_path(KERAS.entry)
     check_keras_file(path)
     model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
     network, standardise, upsampling = split(model, opened.name)
@@ -73,8 +77,9 @@ def to_zerocostdl4mic(package: str | Path, directory: str | Path) -> Path:
     std = 1.0 / float(standardise.scale)
 
     directory.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
+    with scratch(directory) as aside:
+        part = aside / directory.name
+        part.mkdir()
         best = part / "best.weights.keras"
         network.save(best)
         _check(best, network, model, mean=mean, std=std, upsampling=upsampling)
@@ -91,13 +96,9 @@ def to_zerocostdl4mic(package: str | Path, directory: str | Path) -> Path:
             _write_log(part / "Quality Control" / "training_evaluation.csv", logged)
         text = _readme(opened, upsampling=upsampling, logged=bool(logged))
         (part / "README.txt").write_text(text, encoding="utf-8")
-        part.chmod(0o755)
         if directory.exists():
             directory.rmdir()
         part.rename(directory)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
     return directory
 
 
@@ -156,9 +157,10 @@ def training_log(folder: Path) -> list[dict[str, float]]:
         recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
         rows = recipe.get("run", {}).get("history", [])
     names = ("loss", "val_loss", "learning_rate")
-    figures = [
-        {n: float(row[n]) for n in names} for row in rows if set(names) <= set(row)
+    complete = [
+        row for row in rows if not {row.get(name) for name in names} & {None, ""}
     ]
+    figures = [{name: float(row[name]) for name in names} for row in complete]
     return [row for row in figures if all(map(math.isfinite, row.values()))]
 
 
@@ -237,11 +239,11 @@ def _write_log(path: Path, logged: list[dict[str, float]]) -> None:
 
 
 def _readme(package: Package, *, upsampling: int, logged: bool) -> str:
-    conditions = package.zoo.get("training", {})
-    pixels = [f"{value:g}" for value in conditions.get("pixel_size_nm", [])]
-    peak = package.zoo.get("ideal_peak", 48.4) / NORMALIZATION_FACTOR
-    threshold = package.zoo.get("threshold", 0.3) * peak
-    window = package.zoo.get("window_px", 3)
+    contract = read_contract(package)
+    pixels = [f"{nm:g}" for nm in contract.training.get("pixel_size_nm", ())]
+    task = contract.task if isinstance(contract.task, Density) else Density()
+    peak = task.ideal_peak / NORMALIZATION_FACTOR
+    threshold = task.threshold * peak
     lines = [
         f"{package.name} for the ZeroCostDL4Mic notebook Deep-STORM (2D)",
         "",
@@ -251,7 +253,7 @@ def _readme(package: Package, *, upsampling: int, logged: bool) -> str:
         "",
         f"Upsampling factor: {upsampling}. Threshold: {threshold:.3f} corresponds to",
         f"this package's own ({peak:.3f} is the peak of an isolated emitter);",
-        f"neighborhood_size: {window}.",
+        f"neighborhood_size: {task.window_px}.",
         "",
         "Coordinates: this network's fine pixel k covers [k, k+1) fine pixels, and its",
         "centre is (k + 0.5) fine pixels from the outer corner of the image. The",

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from zoo import catalog
+from zoo.core.contract import CONDITION
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
-from zoo.core.network import Grid
 from zoo.core.random import generator
 from zoo.core.recipe import Recipe, Source
 from zoo.simulate.write import write_simulation
@@ -32,28 +32,48 @@ every_source = pytest.mark.parametrize(("recipe", "source"), CASES)
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
 
-def trained_grid(recipe: Recipe) -> Grid:
-    """Return what the network promises while it is trained."""
-    return recipe.override(options=recipe.options | recipe.training_options).grid
-
-
 def check_fit(
-    recipe: Recipe, pair: tuple[np.ndarray, np.ndarray], grid: Grid | None = None
+    recipe: Recipe, pair: tuple[np.ndarray, np.ndarray], *, packaged: bool = False
 ) -> None:
-    """Assert that a pair has the shapes, types and values that a network takes."""
-    grid = grid or trained_grid(recipe)
-    scale = recipe.options.get("upsampling", grid.scale)
-    frame, target = pair
-    assert frame.ndim == target.ndim == 3
-    height, width = frame.shape[:2]
-    assert frame.shape == (height, width, grid.channels)
-    assert target.shape == (height * scale, width * scale, grid.outputs)
-    assert height % grid.step == width % grid.step == 0
-    if grid.tile is not None:
-        assert (height, width) == (grid.tile, grid.tile)
+    """Assert that a pair has the shapes, types and values that a network takes.
+
+    A network may be trained on other sizes than the one that its package takes.
+    """
+    grid = recipe.contract.grid
+    frame, target = (array[None] for array in pair)
+    assert frame.ndim == len(grid.input_axes)
+    assert target.ndim == len(grid.output_axes)
+    sizes = {}
+    for letter, axis in grid.axes.items():
+        sizes[letter] = frame.shape[grid.input_axes.index(letter)]
+        assert (sizes[letter] - axis.minimum) % axis.step == 0
+        if axis.size is not None and (packaged or not recipe.training_options):
+            assert sizes[letter] == axis.size
+    for letter, size in grid.output_size(sizes).items():
+        assert target.shape[grid.output_axes.index(letter)] == size
+    if "c" in grid.input_axes:
+        assert frame.shape[grid.input_axes.index("c")] == len(grid.channels)
+    if "c" in grid.output_axes:
+        assert target.shape[grid.output_axes.index("c")] == len(grid.outputs)
     for array in pair:
         assert array.dtype == np.float32
         assert np.isfinite(array).all()
+
+
+def test_every_source_says_under_which_pixel_size_it_draws():
+    kinds = [k for k in Source.kinds() if k.__module__.startswith("zoo.")]
+    assert len(kinds) > 3
+    for kind in kinds:
+        marked = {
+            name
+            for name, field in kind.model_fields.items()
+            if any(mark is CONDITION for mark in field.metadata)
+        }
+        assert "pixel_size_nm" in marked, kind.__name__
+        # sizes and shares of the training are no conditions of a recording
+        for name in marked:
+            assert not name.endswith(("crop_px", "field_px", "_share", "_jitter_rad"))
+            assert name not in ("scale", "brightness", "pedestal")
 
 
 @every_source
@@ -64,15 +84,15 @@ def test_pairs_fit_the_network(recipe, source):
 
 @every_recipe
 def test_the_declared_source_shows_what_the_package_takes(recipe):
-    # smaller pictures may be trained on; those declared fill the package's tile
-    check_fit(recipe, recipe.source.sample(generator(1, 9)), recipe.grid)
+    # smaller images may be trained on; those declared fill the package's tile
+    check_fit(recipe, recipe.source.sample(generator(1, 9)), packaged=True)
 
 
 @every_source
 def test_inputs_are_scaled_and_not_constant(recipe, source):
     del recipe
     frames = np.stack([source.sample(generator(2, i))[0] for i in range(8)])
-    assert (frames.std(axis=(1, 2, 3)) > 0).all()
+    assert (frames.reshape(8, -1).std(axis=1) > 0).all()
     # about [0, 1], whatever the camera counts
     assert frames.min() > -5
     assert frames.max() < 20
@@ -123,18 +143,19 @@ def test_recordings_look_like_a_users_file(recipe):
     first = recipe.source.record(generator(7), frames=3)
     again = recipe.source.record(generator(7), frames=3)
     other = recipe.source.record(generator(8), frames=3)
-    # several exposures of a picture are channels, or pages that follow each other
-    exposures = getattr(recipe.source, "exposures", 1)
-    stacked = (*first.counts.shape[:1], *first.counts.shape[3:])
-    assert stacked in {(3, exposures), (3 * exposures,)}
-    assert exposures == recipe.grid.channels
-    assert first.counts.ndim in (3, 4)
+    # several exposures of an image are channels, or pages that follow each other
+    assert first.counts.ndim == len(first.letters)
+    exposures = len(recipe.contract.grid.channels)
+    if first.letters[-1] == "c":
+        assert first.counts.shape[-1] == exposures
+        exposures = 1
+    assert first.counts.shape[0] == 3 * exposures
     assert first.counts.dtype == np.uint16
     assert first.pixel_size_nm > 0
     assert np.array_equal(first.counts, again.counts)
     assert not np.array_equal(first.counts, other.counts)
     if isinstance(first.truth, Localizations):
-        assert recipe.network.task != "image"
+        assert recipe.contract.task.kind != "image"
         assert first.truth.frame.min() >= 1
         assert first.truth.frame.max() <= 3
         height, width = first.counts.shape[1:3]

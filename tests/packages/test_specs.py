@@ -1,6 +1,9 @@
 """Every folder in ``specs/`` is true."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,20 +11,22 @@ import pytest
 import tifffile
 from PIL import Image
 
-from zoo.io.packages import Package
-from zoo.package.archive import sha256
-from zoo.package.card import find_metric
-from zoo.package.compare import relative_error
+from zoo.core.files import sha256
+from zoo.core.formats import KERAS, ONNX
+from zoo.core.test_set import find_metric
+from zoo.io.package import Package
+from zoo.package.checks import verify_package
 from zoo.package.document import (
     check_generated,
     drifted,
     missing_sections,
     unwritten_sections,
 )
-from zoo.package.rules import java_arithmetic, plain_style
-from zoo.package.source import declared_recipe
-from zoo.package.verify import verify
+from zoo.package.trained import declared_recipe
+from zoo.predict.contract import read_contract
 from zoo.predict.predictor import Predictor
+from zoo.verify.compare import relative_error
+from zoo.verify.examination import Examination
 
 ROOT = Path(__file__).parents[2]
 SPECS = sorted(path.parent for path in (ROOT / "specs").glob("*/rdf.yaml"))
@@ -38,6 +43,25 @@ FILES = {
     "test_output.npy",
     "weights.keras",
 }
+PUBLISHED = {
+    "deep_storm_fast_microtubules": (
+        "8d18165923efa352faef0a35b6469168ac9d21fdfe277bcb5a1b37b89b69f9ab",
+        "263717d44bd3ed13e1455a5eac46e46e0ef0a2c437a2265e1e30fb9dfb6d82c2",
+    ),
+    "deep_storm_microtubules": (
+        "8b34cf6af1bef29fea27834de80e194fffc86c30daa586588efb6ed9895672ea",
+        "3220acbbb6c5e621001d71bb494e24d320b968d90fd9a859e337b26d61ea2fd5",
+    ),
+    "dfcan_sim": (
+        "94513d1dcf54c4573c2897d163bf84a46d6589b7b0510edf39f316430deaba3b",
+        "d005eb4b972c956c825ff345eed7a78e8df1279aec769dc5455c6972f2f913a3",
+    ),
+    "dfcan_widefield": (
+        "a55d1d1e443b341ee1dc714c9bd654081574bf6235d874413a939c21e1ba4cc1",
+        "d92c7dbd819940f563c4195069b338b5304a9b6dfceb025c3f973155bfaeb90a",
+    ),
+}
+"""SHA-256 of the weights that have been published; they never change under a name."""
 MIB = 2**20
 
 each = pytest.mark.parametrize("folder", SPECS, ids=lambda path: path.name)
@@ -56,24 +80,43 @@ def test_all_packages_together_stay_small():
     assert total < 110 * MIB
 
 
-@each
-def test_description_is_read_alike_by_all_consumers(folder):
-    rdf = Package(folder).rdf
-    assert plain_style(rdf) == []
-    assert java_arithmetic(rdf) == []
-    assert rdf["id"] == folder.name
-    assert set(rdf["weights"]) == {"keras_v3", "onnx"}
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_weights_are_the_same_bytes(name):
+    folder = ROOT / "specs" / name
+    found = sha256(folder / "weights.keras"), sha256(folder / "model.onnx")
+    assert found == PUBLISHED[name]
 
 
 @each
 def test_hashes(folder):
     package = Package(folder)
+    assert package.rdf["id"] == folder.name
+    assert set(package.weights) == {KERAS.entry, ONNX.entry}
     for entry in package.weights:
         assert package.weights_path(entry).is_file()
     for tensor in (*package.inputs, *package.outputs):
         for key in ("test_tensor", "sample_tensor"):
             file = tensor[key]
             assert sha256(folder / file["source"]) == file["sha256"]
+
+
+@each
+def test_the_contract_is_that_of_the_recipe(folder):
+    recipe = declared_recipe(folder.name)
+    assert recipe is not None
+    contract, promise = read_contract(Package(folder)), recipe.promise
+    processing = {"preprocessing": None, "postprocessing": None}
+    assert contract.override(**processing) == promise.override(**processing)
+    assert list(contract.before) == list(promise.before)
+    assert list(contract.after) == list(promise.after)
+
+
+def test_what_stands_before_the_layers_of_a_paper_is_said():
+    folder = ROOT / "specs" / "dfcan_sim"
+    assert Package(folder).zoo["published_architecture"] is False
+    prose = (folder / "README.md").read_text(encoding="utf-8")
+    first = prose.partition("## Description")[2].strip()
+    assert first.startswith("**This is not the published DFCAN.**")
 
 
 @each
@@ -98,13 +141,11 @@ def test_scores_reach_what_the_recipe_requires(folder):
     assert recipe is not None
     assert recipe.acceptance
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    values = {
-        bound.metric: find_metric(metrics, bound.metric) for bound in recipe.acceptance
-    }
     missed = {
-        bound.metric: values[bound.metric]
+        bound.metric: value
         for bound in recipe.acceptance
-        if values[bound.metric] is None or not bound.holds(float(values[bound.metric]))
+        if (value := find_metric(metrics, bound.metric)) is None
+        or not bound.holds(value)
     }
     assert missed == {}
 
@@ -126,21 +167,82 @@ def test_samples_and_cover_show_the_test_tensors(folder):
 @each
 def test_predictor_reproduces_the_test_output(folder):
     package = Package(folder)
-    model = Predictor(package, engine="onnx", normalization="frame", error_map=False)
-    pixel_nm = package.zoo["training"]["pixel_size_nm"][0]
+    model = Predictor(package, engine="onnx")
+    found = model.forward(package.test_input())
+    assert relative_error(found, package.test_output()) < 1e-4
 
-    result = model.predict(package.test_input(), pixel_size_nm=pixel_nm)
 
-    assert result.warnings == []
-    found = result.image
+@each
+def test_a_wrong_kernel_is_caught(folder, tmp_path):
+    """One value of any kernel of the ONNX file, wrong by 1e-3 of the kernel's norm."""
+    import onnx
+    from onnx import numpy_helper
 
-    expected = np.squeeze(package.test_output())
-    assert relative_error(np.squeeze(found), expected) < 1e-4
+    model = onnx.load(folder / "model.onnx")
+    kernels = [t for t in model.graph.initializer if len(t.dims) == 4]
+    rng = np.random.default_rng(0)
+    package = Package(folder)
+    package.rdf["weights"][ONNX.entry]["source"] = "wrong.onnx"
+    for number in rng.choice(len(kernels), 2, replace=False):
+        kept = onnx.TensorProto()
+        kept.CopyFrom(kernels[number])
+        values = np.array(numpy_helper.to_array(kept))
+        place = np.unravel_index(rng.integers(values.size), values.shape)
+        values[place] += 1e-3 * np.linalg.norm(values)
+        kernels[number].CopyFrom(numpy_helper.from_array(values, kept.name))
+        onnx.save(model, tmp_path / "wrong.onnx")
+        kernels[number].CopyFrom(kept)
+        examination = Examination(package, tmp_path, None)
+        examination.weights_file = {  # pyright: ignore[reportAttributeAccessIssue]
+            KERAS.entry: folder / KERAS.file,
+            ONNX.entry: tmp_path / "wrong.onnx",
+        }.__getitem__
+        with pytest.raises(Exception, match="onnx does not hold 1 of"):
+            examination.kernels()
+
+
+INSTRUCTIONS = {
+    "sse4.1": {
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "DNNL_MAX_CPU_ISA": "SSE41",
+        "OPENBLAS_CORETYPE": "Nehalem",
+    },
+    "avx2": {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "DNNL_MAX_CPU_ISA": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+    },
+}
+"""What makes programs compute as on older processors."""
+
+
+@each
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("processor", INSTRUCTIONS)
+def test_formats_agree_on_other_processors(folder, processor, tmp_path):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from zoo.io.package import Package\n"
+        "from zoo.verify.examination import Examination\n"
+        "seen = Examination(Package(Path(sys.argv[1])), Path(sys.argv[2]), None)\n"
+        "print(seen.formats())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder, tmp_path],
+        env=os.environ | INSTRUCTIONS[processor],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.strip().splitlines()[-1]
+    assert "agree" in done.stdout
 
 
 @each
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_verification_passes(folder):
-    report = verify(folder)
+    report = verify_package(folder)
     assert report.failed == [], "\n".join(map(str, report.rows))

@@ -70,7 +70,7 @@ def test_to_photons_undoes_expose_on_average(camera, photons):
 
 
 @pytest.mark.parametrize("camera", [EmCcd(), Scmos()])
-def test_a_picture_keeps_its_shape_and_pixels_stay_independent(camera):
+def test_an_image_keeps_its_shape_and_pixels_stay_independent(camera):
     photons = np.zeros((3, 20, 30))
     photons[1, 4, 25] = 5000.0
     counts = camera.expose(photons, np.random.default_rng(2))
@@ -97,7 +97,7 @@ def test_counts_are_never_negative(camera):
 
 
 @pytest.mark.parametrize("camera", [EmCcd(), Scmos()])
-def test_equal_generators_take_equal_pictures(camera):
+def test_equal_generators_take_equal_images(camera):
     photons = np.full((16, 16), 20.0)
     first, again, other = (
         camera.expose(photons, np.random.default_rng(seed)) for seed in (4, 4, 5)

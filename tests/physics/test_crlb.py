@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zoo.physics.camera import EmCcd, Scmos
-from zoo.physics.crlb import edge_derivatives, gaussian_crlb, precision_px
+from zoo.physics.crlb import edge_derivatives, gaussian_crlb
 from zoo.physics.psf import edge_integrals, gaussian_spots
 
 CENTRE = np.array([10.5])
@@ -68,20 +68,18 @@ def in_electrons(photons, camera):
 
 
 @pytest.mark.parametrize(
-    ("photons", "background", "exact", "formula"),
+    ("photons", "background", "exact"),
     [
-        (1000.0, 1.0, 0.0452, 0.0460),
-        (1000.0, 10.0, 0.0563, 0.0571),
-        (500.0, 20.0, 0.1085, 0.1090),
-        (5000.0, 50.0, 0.0252, 0.0255),
+        (1000.0, 1.0, 0.0452),
+        (1000.0, 10.0, 0.0563),
+        (500.0, 20.0, 0.1085),
+        (5000.0, 50.0, 0.0252),
     ],
 )
-def test_reference_values(photons, background, exact, formula):
+def test_reference_values(photons, background, exact):
     bound = bound_at_centre(photons, background)
     assert bound.x_px[0] == pytest.approx(exact, abs=6e-5)
     assert bound.y_px[0] == pytest.approx(exact, abs=6e-5)
-    closed = precision_px(sigma_px=1.3, photons=photons, background_photons=background)
-    assert closed == pytest.approx(formula, abs=6e-5)
 
 
 def test_reference_values_of_photons_and_background():
@@ -202,10 +200,6 @@ def test_multiplication_costs_a_factor_of_root_two():
     camera = EmCcd(quantum_efficiency=1.0, spurious_e=0.0, read_noise_e=0.0)
     noisy, perfect = (bound_at_centre(1000.0, 10.0, camera=c) for c in (camera, None))
     np.testing.assert_allclose(fields(noisy), 2**0.5 * fields(perfect), rtol=1e-9)
-    formula = {"sigma_px": 1.3, "photons": 1000.0, "background_photons": 10.0}
-    assert precision_px(**formula, excess_noise_squared=2.0) == pytest.approx(
-        2**0.5 * precision_px(**formula)
-    )
 
 
 def test_lost_photons_are_missing_photons():
@@ -214,12 +208,6 @@ def test_lost_photons_are_missing_photons():
     half = bound_at_centre(500.0, 5.0)
     np.testing.assert_allclose(lossy.x_px, half.x_px, rtol=1e-9)
     np.testing.assert_allclose(lossy.photons, 2 * half.photons, rtol=1e-9)
-    formula = precision_px(
-        sigma_px=1.3, photons=1000, background_photons=10, quantum_efficiency=0.5
-    )
-    assert formula == pytest.approx(
-        precision_px(sigma_px=1.3, photons=500, background_photons=5)
-    )
 
 
 def test_a_hot_pixel_costs_precision_where_it_is():

@@ -1,6 +1,4 @@
-"""Emitters: densities, brightness and the kinetics of the 2016 challenge."""
-
-import time
+"""Blinking: the kinetics of the 2016 challenge and the light of every frame."""
 
 import numpy as np
 import pytest
@@ -8,13 +6,8 @@ import pytest
 from zoo.physics.emitters import (
     OnPeriods,
     blink,
-    exponential_photons,
-    gamma_photons,
     integrate_frames,
-    log_uniform_photons,
-    normal_photons,
     on_periods,
-    uniform_emitters,
 )
 
 
@@ -23,75 +16,6 @@ def periods(*rows):
     return OnPeriods(
         molecule, start.astype(float), stop.astype(float), np.zeros(len(rows), bool)
     )
-
-
-@pytest.mark.parametrize("margin_px", [0.0, 5.0, -3.0])
-def test_uniform_emitters_have_the_density_in_frame_and_margin(margin_px):
-    table = uniform_emitters(
-        np.random.default_rng(0),
-        density_per_um2=3.0,
-        shape=(30, 50),
-        pixel_size_nm=110.0,
-        margin_px=margin_px,
-        frames=400,
-    )
-    height, width = (30 + 2 * margin_px) * 0.11, (50 + 2 * margin_px) * 0.11
-    per_frame = np.bincount(table.frame, minlength=401)[1:]
-    expected = 3.0 * height * width
-    assert per_frame.mean() == pytest.approx(expected, abs=4 * (expected / 400) ** 0.5)
-    assert per_frame.var() / per_frame.mean() == pytest.approx(1.0, abs=0.3)  # Poisson
-    for values, edge_px in ((table.x_nm, 50), (table.y_nm, 30)):
-        low, high = -margin_px * 110, (edge_px + margin_px) * 110
-        assert values.min() >= low
-        assert values.max() <= high
-        shares, _ = np.histogram(values, 10, (low, high))
-        np.testing.assert_allclose(shares / len(table), 0.1, atol=0.01)
-
-
-def test_uniform_emitters_refuse_what_cannot_be():
-    rng = np.random.default_rng(0)
-    place = {"shape": (16, 16), "pixel_size_nm": 100.0}
-    with pytest.raises(ValueError, match="density_per_um2 must not be negative"):
-        uniform_emitters(rng, density_per_um2=-1, **place)
-    with pytest.raises(ValueError, match="leaves nothing"):
-        uniform_emitters(rng, density_per_um2=1, margin_px=-8, **place)
-
-
-def test_log_uniform_photons_fill_every_decade_alike():
-    drawn = log_uniform_photons(
-        np.random.default_rng(0), 50_000, low_photons=10.0, high_photons=10_000.0
-    )
-    assert 10 <= drawn.min() < drawn.max() <= 10_000
-    for decade in (1, 2, 3):
-        share = np.mean((drawn >= 10**decade) & (drawn < 10 ** (decade + 1)))
-        assert share == pytest.approx(1 / 3, abs=0.01)
-    with pytest.raises(ValueError, match="0 < low <= high"):
-        log_uniform_photons(
-            np.random.default_rng(0), 3, low_photons=0.0, high_photons=1.0
-        )
-
-
-@pytest.mark.parametrize(
-    ("sampler", "options", "sd"),
-    [
-        (gamma_photons, {"mean_photons": 9000.0}, 9000 / 3**0.5),
-        (gamma_photons, {"mean_photons": 500.0, "shape": 1.0}, 500.0),
-        (exponential_photons, {"mean_photons": 5000.0}, 5000.0),
-        (normal_photons, {"mean_photons": 2250.0, "sd_photons": 250.0}, 250.0),
-    ],
-)
-def test_photon_numbers_have_mean_and_spread(sampler, options, sd):
-    drawn = sampler(np.random.default_rng(1), 100_000, **options)
-    assert drawn.min() >= 0
-    assert drawn.mean() == pytest.approx(options["mean_photons"], rel=0.01)
-    assert drawn.std() == pytest.approx(sd, rel=0.02)
-
-
-def test_normal_photons_are_clipped_at_zero():
-    drawn = normal_photons(
-        np.random.default_rng(1), 1000, mean_photons=100, sd_photons=300
-    )
-    assert drawn.min() == 0
 
 
 def test_the_challenge_kinetics():
@@ -244,11 +168,3 @@ def test_no_molecules_give_an_empty_movie():
 def test_mean_times_must_be_positive(name):
     with pytest.raises(ValueError, match=f"{name} must be positive"):
         on_periods(np.random.default_rng(0), 5, frames=10, **{name: 0.0})
-
-
-def test_a_large_movie_takes_no_time():
-    x_nm, y_nm = np.random.default_rng(0).uniform(0, 20_000, (2, 20_000))
-    begin = time.process_time()
-    table = blink(np.random.default_rng(1), x_nm, y_nm, frames=1000)
-    assert time.process_time() - begin < 1.5  # 0.02 s when written
-    assert len(table) > 40_000

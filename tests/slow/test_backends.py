@@ -12,11 +12,7 @@ import pytest
 from zoo import catalog
 from zoo.core.random import generator
 
-pytestmark = [
-    pytest.mark.slow,
-    # Keras 3.15 turns its variables into arrays in a way that NumPy 2 deprecates
-    pytest.mark.filterwarnings("ignore:__array__ implementation"),
-]
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 RECIPES = catalog.recipes()
@@ -31,7 +27,7 @@ from zoo import catalog
 folder, recipe = Path(sys.argv[1]), catalog.recipe(sys.argv[2])
 model = keras.saving.load_model(folder / "start.keras", compile=False)
 data = np.load(folder / "data.npz")
-loss = recipe.loss
+loss = recipe.objective.loss
 found = {
     "inferred": keras.ops.convert_to_numpy(model(data["frames"], training=False)),
     "trained": keras.ops.convert_to_numpy(model(data["frames"], training=True)),

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo.package.archive import zip_folder
+from zoo.package.zips import zip_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 

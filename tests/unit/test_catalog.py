@@ -9,20 +9,12 @@ import pytest
 
 from zoo import catalog
 from zoo.core.errors import BadInput
-from zoo.core.network import Grid, Network, Paper
-
-PAPER = {"authors": "A", "title": "T", "journal": "J 1, 1", "year": 2018, "doi": "10/1"}
+from zoo.core.network import Network
+from zoo.core.papers import NEHME_2018
 
 
 def example(name: str) -> Network:
-    return Network(
-        name=name,
-        task="image",
-        paper=Paper(**PAPER),
-        build=dict,
-        grid=Grid(scale=2),
-        parameters=1,
-    )
+    return Network(name=name, paper=NEHME_2018, build=dict, parameters=len(name))
 
 
 @pytest.fixture
@@ -53,7 +45,7 @@ def test_every_declaration_is_listed_by_its_own_name(folder):
     module(folder, "_private", "D = example('delta')\n")
     found = catalog.collect(folder, Network)
     assert list(found) == ["alpha", "beta", "gamma"]
-    assert found["gamma"].grid.scale == 2
+    assert found["gamma"].parameters == 5
 
 
 def test_two_declarations_of_one_name_are_refused(folder):

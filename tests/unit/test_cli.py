@@ -2,7 +2,6 @@
 
 import errno
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -27,19 +26,6 @@ COMMANDS = [
     "convert",
     "download",
 ]
-
-
-@pytest.fixture
-def zoo(capsys):
-    """Return a function that runs the command in this process."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(word) for word in words])
-        streams = capsys.readouterr()
-        return int(stop.value.code or 0), streams.out, streams.err
-
-    return call
 
 
 def in_new_process(*words, code="from zoo.cli import main; main()"):
@@ -175,28 +161,40 @@ def test_native_chatter_and_warnings_do_not_reach_the_user():
     assert "Traceback" in loud.stderr
 
 
-def test_quick_commands_are_quick_and_import_no_framework():
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("list",),
+        ("list", "--json"),
+        ("show", "dfcan_sim"),
+        ("show", "dfcan_sim", "--json"),
+        ("predict", "--help"),
+        ("train", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_quick_commands_are_quick_and_import_no_framework(words):
     heavy = (
         "keras tensorflow jax torch onnxruntime onnx pandas skimage matplotlib "
         "bioimageio pooch scipy"
     )
     code = (
-        "import sys\n"
+        "import resource, sys\n"
         "from zoo.cli import main\n"
         "try:\n"
         "    main()\n"
         "finally:\n"
-        f"    bad = [m for m in {heavy.split()} if m in sys.modules]\n"
-        "    sys.stderr.write('heavy: ' + ' '.join(bad))\n"
-    )
-    for words in (["--help"], ["list"], ["predict", "--help"]):
         # processor time, which other programs on the machine do not add to
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = in_new_process(*words, code=code)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert done.returncode == 0
-        assert done.stderr == "heavy: "
-        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+        "    used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        f"    bad = [m for m in {heavy.split()} if m in sys.modules]\n"
+        "    sys.stderr.write(f'{used.ru_utime + used.ru_stime} {bad}')\n"
+    )
+    done = in_new_process(*words, code=code)
+    assert done.returncode == 0
+    seconds, bad = done.stderr.split(" ", 1)
+    assert bad == "[]"
+    assert float(seconds) < 0.5
 
 
 def test_importing_the_package_imports_nothing_heavy():
@@ -232,6 +230,21 @@ def test_progress_draws_on_a_terminal(monkeypatch, capsys):
         report(1, 4)
         report(4, 4, {"loss": 1.0})
     assert "1/4" in capsys.readouterr().err
+
+
+def test_a_forecast_is_given_once(capsys):
+    calls = []
+    report = terminal.forecast(lambda *words: calls.append(words), quiet=False)
+    figures = {"loss": 1.0, "samples_per_s": 1234.5, "remaining_s": 3600.0}
+    report(0, 4)
+    report(1, 4, figures)
+    report(2, 4, figures)
+    assert calls == [(0, 4, None), (1, 4, figures), (2, 4, figures)]
+    out = capsys.readouterr().out
+    assert out.startswith("1,234 samples per second; done at about ")
+    assert out.endswith(", 1:00:00 from now\n")
+    terminal.forecast(None, quiet=True)(1, 4, figures)
+    assert capsys.readouterr().out == ""
 
 
 def test_unknown_conversions_list_the_known(zoo, tmp_path):

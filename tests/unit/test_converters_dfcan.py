@@ -18,7 +18,6 @@ from converters.mapping import MappingError
 from zoo.core.errors import BadInput
 
 # raised inside Keras where it reads its own variables
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
 
 WIDTH, SPECTRUM = 16, 16
 

@@ -9,16 +9,15 @@ import pytest
 import yaml
 
 from converters import registry
-from converters.checkpoints.dfcan import convert, description
+from converters.checkpoints.dfcan import convert, describe_network
 from converters.mapping import MappingError
-from converters.packages import Origin, refuse_existing
+from converters.packages import Origin, refuse_filled
 from zoo.core.errors import BadInput
-from zoo.io.packages import open_package
+from zoo.inputs.raw_frames import RawFrames
+from zoo.io.library import open_package
 from zoo.package.document import SECTIONS, missing_sections
+from zoo.predict.contract import read_contract
 from zoo.predict.predictor import Predictor
-
-# raised inside Keras where it reads its own variables
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
 
 TILE = 24
 
@@ -107,13 +106,16 @@ def test_a_converted_package_claims_no_training(converted):
     rdf = yaml.safe_load((converted / "rdf.yaml").read_text(encoding="utf-8"))
     assert "training" not in rdf["config"]["bioimageio"]
     section = rdf["config"]["superres_zoo"]
-    assert not {"training", "run", "evaluations"} & set(section)
+    assert not {"run", "evaluations"} & set(section)
     origin = section["converted_from"]
     assert origin["file"] == "weights.h5"
     assert rdf["id"] == f"dfcan_converted_{origin['sha256'][:8]}"
     assert origin["written_by"] == {"keras": "2.2.4", "backend": "tensorflow"}
-    assert (section["scale"], section["tile"], section["overlap"]) == (3, TILE, 6)
-    assert (section["reference"], section["frame_order"]) == ("mean", "angle-major")
+    contract = read_contract(open_package(converted))
+    for axis in contract.grid.axes.values():
+        assert (axis.scale, axis.size, axis.overlap) == (3, TILE, 6)
+    assert contract.input == RawFrames(order="angle-major")
+    assert contract.training == {}
     assert not section["published_architecture"]  # narrower than the paper's
     channels = rdf["inputs"][0]["axes"][-1]["channel_names"]
     assert channels[0] == "angle1_phase1"
@@ -135,26 +137,23 @@ def test_a_converted_package_passes_the_official_test(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("channels", "scale", "order", "names"),
-    [
-        (1, 2, None, None),
-        (9, 2, "angle-major", 9),
-        (25, 3, None, 25),
-        (7, 2, None, None),
-    ],
+    ("channels", "scale", "turns"), [(1, 2, None), (9, 2, 3), (25, 3, 5), (7, 2, None)]
 )
-def test_channels_and_scale_follow_from_the_network(channels, scale, order, names):
+def test_channels_and_scale_follow_from_the_network(channels, scale, turns):
     from zoo.models.dfcan import dfcan
 
     model = dfcan(channels=channels, scale=scale, tile=16, width=16, groups=1, blocks=1)
-    recipe = description(model, Origin("w.h5", "0" * 64, {}))
-    for grid in (recipe.grid, recipe.network.grid):
-        assert (grid.channels, grid.scale, grid.tile) == (channels, scale, 16)
-    known = recipe.prediction
-    assert known.get("frame_order") == order
-    assert (len(known["input_channels"]) if names else None) == names
-    assert ("reference" in known) == (channels != 7)
-    assert 5 <= len(recipe.title) <= 64
+    identity = describe_network(model, Origin("w.h5", "0" * 64, {}))
+    grid, source = identity.contract.grid, identity.contract.input
+    assert {(a.scale, a.size) for a in grid.axes.values()} == {(scale, 16)}
+    assert len(grid.channels) == channels
+    if turns is None:
+        assert source.kind == "frames"
+        assert source.diffraction_limited == (channels == 1)
+    else:
+        assert source == RawFrames(orientations=turns, phases=turns)
+        assert grid.channels[turns] == "angle2_phase1"
+    assert 5 <= len(identity.title) <= 64
 
 
 def test_other_checkpoints_are_refused_before_anything_is_written(tmp_path, weights):
@@ -188,4 +187,4 @@ def test_nothing_is_overwritten(tmp_path, weights):
         convert(path, target, tile=TILE)
     assert [item.name for item in target.iterdir()] == ["notes.txt"]
     (target / "notes.txt").unlink()
-    refuse_existing(target)
+    refuse_filled(target)

@@ -84,7 +84,6 @@ def test_a_training_call_normalises_kernels_as_the_library_does():
             )
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_results_are_of_stock_layers_and_load_without_this_project(tmp_path):
     for name in ("instance_norm", "group_norm", "spectral_norm_trained", "weight_norm"):
         model = load_tensorflow_addons(DATA / f"{name}.h5", gelu="approximate")

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, ValidationError, field_validator
 
 from zoo.core.config import Config, parse_settings
-from zoo.core.network import Grid, Network, Paper
+from zoo.core.network import Network, Paper
 from zoo.core.recipe import Budget, Stage, Threshold
 
 
@@ -57,6 +57,29 @@ def test_a_whole_child_and_one_of_its_fields_may_be_set_together():
     assert scope.lens == Lens(na=0.9, name="water")
 
 
+def test_override_reaches_dictionaries_and_sequences():
+    class Labs(Config):
+        by_name: dict[str, Lab] = {"here": Lab()}
+        scopes: tuple[Scope, ...] = (Scope(), Scope())
+        options: dict[str, Any] = {}
+
+    labs = Labs().override(
+        by_name__here__scope__lens__na=1.2,
+        scopes__1__magnification=60,
+        options__width=32,
+    )
+    assert labs.by_name["here"].scope.lens.na == 1.2
+    assert [scope.magnification for scope in labs.scopes] == [100, 60]
+    assert labs.options == {"width": 32}
+    for changes, words in (
+        ({"by_name__heer__scope": Scope()}, "did you mean here"),
+        ({"scopes__2__magnification": 60}, "entries 0 to 1, not '2'"),
+        ({"scopes__1__magnification": "much"}, "Scope.magnification"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Labs().override(**changes)
+
+
 def test_override_of_nothing_is_an_equal_declaration():
     assert Lab().override() == Lab()
 
@@ -67,7 +90,7 @@ def test_override_of_nothing_is_an_equal_declaration():
         ({"zoom": 2}, ("Scope", "'zoom'", "lens, magnification, notes")),
         ({"lens__nA": 2}, ("Lens", "'nA'", "na, name")),
         ({"magnification__x": 2}, ("Scope.magnification", "plain value")),
-        ({"notes__x": 2}, ("Scope.notes", "plain value")),
+        ({"notes__x__y": 2}, ("Scope.notes has no 'x'", "there are none")),
         ({"lens__na": -1.0}, ("Lens.na", "greater than 0", "-1.0")),
         ({"lens__na": "wide"}, ("Lens.na", "'wide'")),
         ({"lens__name": "air"}, ("Lens.name", "oil or water", "'air'")),
@@ -155,28 +178,8 @@ def test_a_paper_is_cited_in_one_line():
     assert PAPER.citation == "A. T. J 1, 1 (2018)."
 
 
-@pytest.mark.parametrize("field", ["scale", "step", "channels", "outputs"])
-def test_grids_count_from_one(field):
-    with pytest.raises(ValueError, match="at least 1"):
-        Grid().override(**{field: 0})
-
-
-def test_a_grid_has_a_tile_or_a_halo():
-    assert Grid(tile=64).tile == 64
-    assert Grid(halo=3).halo == 3
-    with pytest.raises(ValueError, match="not both"):
-        Grid(tile=64, halo=3)
-
-
-def test_grid_axes_are_checked():
-    with pytest.raises(ValueError, match="distinct letters"):
-        Grid(axes="byxx")
-
-
 def test_a_builder_is_written_as_its_name():
-    network = Network(
-        name="n", task="image", paper=PAPER, build=dict, grid=Grid(), parameters=1
-    )
+    network = Network(name="n", paper=PAPER, build=dict, parameters=1)
     assert network.model_dump()["build"] == "builtins:dict"
 
 

@@ -1,144 +1,137 @@
-"""Image metrics against formulas, scikit-image and their invariances."""
+"""Scores of images and volumes, in nm or px, next to an enlargement."""
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from zoo.evaluate.images import (
-    affine_match,
-    mse,
-    nmse,
-    nrmse,
-    pearson,
-    psnr,
-    score,
-    ssim,
+from zoo.evaluate.images import image_metrics
+from zoo.metrics.comparison import (
+    all_similarities,
+    frc_to_truth_px,
+    resolution_px,
+    similarity,
 )
+from zoo.metrics.profiles import FWHM_PER_SIGMA
+from zoo.physics.optics import bin_pixels
 
 
-@pytest.fixture
-def pair():
+def lines(sigma, shape=(192, 192)):
+    """Return slanted straight lines with a Gaussian profile."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
+    image = np.zeros(shape)
+    for k in range(-6, 14):
+        distance = np.cos(0.3) * (y - 24 * k) - np.sin(0.3) * x
+        image += 100 * np.exp(-0.5 * (distance / sigma) ** 2)
+    return image
+
+
+def series(*images):
+    return np.stack(images)[..., None]
+
+
+def test_widths_and_frequencies_scale_with_the_pixel():
+    truth, blurred = lines(1.5), lines(2.5)
+    in_px = image_metrics(series(blurred), series(truth))
+    in_nm = image_metrics(series(blurred), series(truth), pixel_size_nm=31.3)
+    for name, sigma in (("prediction", 2.5), ("truth", 1.5)):
+        width = in_px["resolution"][name]["fwhm_px"]
+        assert width == pytest.approx(sigma * FWHM_PER_SIGMA, rel=0.03)
+        for metric in ("fwhm", "decorrelation"):
+            assert in_nm["resolution"][name][f"{metric}_nm"] == pytest.approx(
+                31.3 * in_px["resolution"][name][f"{metric}_px"]
+            )
+    assert "bicubic" not in in_px["image"]
+    assert "frame" not in in_px
+
+
+def test_norms_are_named_and_differ_as_they_should():
     rng = np.random.default_rng(5)
-    target = rng.gamma(2.0, 20.0, (40, 50))
-    return target + rng.normal(0, 8, target.shape), target
+    truth = rng.random((170, 180)) + 1
+    found = all_similarities(truth + rng.normal(0, 0.1, truth.shape), truth)
+    ratio = found["nrmse_euclidean"] / found["nrmse_minmax"]
+    assert ratio == pytest.approx(np.ptp(truth) / np.sqrt(np.mean(truth**2)))
+    ratio = found["nrmse_euclidean"] / found["nrmse_mean"]
+    assert ratio == pytest.approx(truth.mean() / np.sqrt(np.mean(truth**2)))
+    # what is left of a regression, by its correlation
+    left = np.var(truth) * (1 - found["pearson"] ** 2)
+    expected = 10 * np.log10(np.ptp(truth) ** 2 / left)
+    assert found["psnr_db"] == pytest.approx(expected)
+    assert 0 < found["ms_ssim"] < 1
 
 
-def test_mse_and_psnr_of_a_constant_offset():
-    image = np.arange(12.0).reshape(3, 4)
-    assert mse(image + 2, image) == 4
-    assert psnr(image + 2, image, data_range=200) == pytest.approx(40)
-    assert psnr(image, image, data_range=1) == np.inf
+def test_the_range_is_the_targets_own_unless_it_is_given():
+    rng = np.random.default_rng(6)
+    truth = 0.25 * rng.random((20, 20))
+    noisy = truth + rng.normal(0, 0.01, truth.shape)
+    own, given = similarity(noisy, truth), similarity(noisy, truth, data_range=1.0)
+    gain = given["psnr"] - own["psnr"]
+    assert gain == pytest.approx(-20 * np.log10(np.ptp(truth)))
+    with pytest.raises(ValueError, match="not constant"):
+        similarity(noisy, np.ones_like(truth))
 
 
-def test_nmse_does_not_depend_on_the_scale_of_the_prediction(pair):
-    prediction, target = pair
-    value = nmse(prediction, target)
-    assert nmse(7 * prediction, target) == pytest.approx(value)
-    # gain-matched error = 1 − cos² of the angle between the two images
-    cosine = np.sum(prediction * target) / (
-        np.linalg.norm(prediction) * np.linalg.norm(target)
+def test_agreement_with_the_truth_ends_where_the_spectrum_was_cut():
+    rng = np.random.default_rng(7)
+    truth = rng.normal(size=(256, 256))
+    radius = np.hypot(*np.meshgrid(np.fft.fftfreq(256), np.fft.fftfreq(256)))
+    inside = np.fft.ifft2(np.fft.fft2(truth) * (radius < 0.2)).real
+    beyond = np.fft.ifft2(
+        np.fft.fft2(rng.normal(size=(256, 256))) * (radius >= 0.2)
+    ).real
+    found = frc_to_truth_px(inside + beyond, truth)
+    assert found == pytest.approx(1 / 0.2, rel=0.04)
+    assert np.isnan(frc_to_truth_px(np.zeros_like(truth), truth))
+
+
+def test_small_images_lack_the_metrics_that_need_more():
+    rng = np.random.default_rng(8)
+    truth = rng.random((12, 12))
+    found = similarity(rng.random((12, 12)), truth)
+    assert np.isnan(found["ms_ssim"])
+    assert np.isfinite(found["ssim"])
+    assert np.isnan(similarity(truth[:10], truth[:10])["ssim"])
+    assert np.isnan(resolution_px(truth))
+
+
+def test_the_better_image_is_the_one_that_knows_more():
+    rng = np.random.default_rng(9)
+    truth = gaussian_filter(rng.random((2, 64, 64)), (0, 1.2, 1.2))
+    inputs = bin_pixels(gaussian_filter(truth, (0, 2.5, 2.5)), 2)
+    metrics = image_metrics(
+        2 * truth[..., None],
+        truth[..., None],
+        inputs=inputs[..., None],
+        comparable=True,
     )
-    assert value == pytest.approx(100 * (1 - cosine**2))
-    assert value < nmse(prediction, target, match_gain=False)
-    assert nmse(np.zeros((2, 2)), np.ones((2, 2))) == 100
+    assert metrics["image"]["prediction"]["ssim"] > metrics["image"]["bicubic"]["ssim"]
+    assert list(metrics["frame"]) == ["1", "2"]
+    means = np.mean([row["rse"] for row in metrics["frame"].values()])
+    assert metrics["input"]["prediction"]["rse"] == pytest.approx(means)
 
 
-def test_norms_of_nrmse_differ_as_defined(pair):
-    prediction, target = pair
-    rmse = np.sqrt(mse(prediction, target))
-    values = {n: nrmse(prediction, target, norm=n) for n in ("euclidean", "mean")}
-    assert values["euclidean"] == pytest.approx(
-        rmse * np.sqrt(target.size) / np.linalg.norm(target)
-    )
-    assert values["mean"] == pytest.approx(rmse / target.mean())
-    spread = target.max() - target.min()
-    assert nrmse(prediction, target, norm="minmax") == pytest.approx(rmse / spread)
-
-
-def test_euclidean_nrmse_and_psnr_are_those_of_scikit_image(pair):
-    from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio
-
-    prediction, target = pair
-    assert nrmse(prediction, target, norm="euclidean") == pytest.approx(
-        normalized_root_mse(target, prediction)
-    )
-    assert psnr(prediction, target, data_range=255) == pytest.approx(
-        peak_signal_noise_ratio(target, prediction, data_range=255)
-    )
-
-
-@pytest.mark.parametrize("data_range", [1.0, 255.0])
-def test_ssim_is_that_of_the_publication(pair, data_range):
-    from skimage.metrics import structural_similarity
-
-    prediction, target = pair
-    expected = structural_similarity(
-        target,
-        prediction,
-        data_range=data_range,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-    )
-    assert ssim(prediction, target, data_range=data_range) == pytest.approx(
-        expected, abs=1e-9
-    )
-    assert ssim(target, target, data_range=data_range) == pytest.approx(1)
-
-
-def test_ssim_averages_only_whole_windows():
-    # images that differ in a corner pixel, 5 px from the first whole window's centre
-    flat = np.ones((21, 21))
-    other = flat.copy()
-    other[0, 0] = 2.0
-    window = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-    weight = (window[0] / window.sum()) ** 2
-    got = ssim(other, flat, data_range=1.0)
-    mean, variance = 1 + weight, weight - weight**2
-    c1, c2 = 1e-4, 9e-4
-    one = (2 * mean + c1) / (mean**2 + 1 + c1) * c2 / (variance + c2)
-    assert got == pytest.approx((one + 120) / 121, abs=1e-12)
-
-
-def test_pearson_is_numpys_and_affine_invariant(pair):
-    prediction, target = pair
-    expected = np.corrcoef(prediction.ravel(), target.ravel())[0, 1]
-    assert pearson(prediction, target) == pytest.approx(expected)
-    assert pearson(5 - 2 * prediction, target) == pytest.approx(-expected)
-    assert np.isnan(pearson(np.ones(4), np.arange(4)))
-
-
-def test_affine_match_is_the_least_squares_line(pair):
-    prediction, target = pair
-    design = np.column_stack([prediction.ravel(), np.ones(prediction.size)])
-    gain, offset = np.linalg.lstsq(design, target.ravel(), rcond=None)[0]
-    np.testing.assert_allclose(
-        affine_match(prediction, target), gain * prediction + offset
-    )
-    np.testing.assert_allclose(affine_match(np.ones((2, 2)), np.eye(2)), 0.5)
-
-
-def test_score_is_blind_to_gain_and_offset_but_for_nmse(pair):
-    prediction, target = pair
-    first, second = score(prediction, target), score(3 * prediction - 40, target)
-    for name in ("pearson", "nrmse_euclidean", "psnr_db", "ssim"):
-        assert first[name] == pytest.approx(second[name])
-    assert first["nmse_percent"] != pytest.approx(second["nmse_percent"])
+def test_volumes_are_matched_as_a_whole_and_enlarged_along_all_axes():
+    rng = np.random.default_rng(10)
+    truth = gaussian_filter(rng.random((2, 8, 24, 32)), (0, 1, 1, 1))[..., None]
+    inputs = truth.reshape(2, 4, 2, 12, 2, 16, 2, 1).mean((2, 4, 6))
+    metrics = image_metrics(3 * truth - 1, truth, inputs=inputs, comparable=True)
+    assert list(metrics) == ["image", "frame"]
+    assert metrics["image"]["prediction"]["ssim"] == pytest.approx(1)
+    assert 0.1 < metrics["image"]["bicubic"]["ssim"] < 0.99
+    # a plane that is too bright by itself is an error of the volume
+    uneven = truth * np.linspace(0.5, 1.5, 8)[:, None, None, None]
+    assert image_metrics(uneven, truth)["image"]["prediction"]["psnr_db"] < 20
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("changes", "complaint"),
     [
-        (lambda: mse(np.ones(3), np.ones(4)), "equal shapes"),
-        (lambda: mse(np.ones(0), np.ones(0)), "equal shapes"),
-        (lambda: nmse(np.ones(3), np.zeros(3)), "zero everywhere"),
-        (lambda: nrmse(np.ones(3), np.ones(3), norm="minmax"), "minmax norm"),
-        (lambda: nrmse(np.ones(3), np.ones(3), norm="max"), "euclidean"),
-        (lambda: psnr(np.ones(3), np.ones(3), data_range=0), "data_range"),
-        (lambda: ssim(np.ones((9, 20)), np.ones((9, 20)), data_range=1), "11 x 11"),
-        (lambda: ssim(np.ones((11, 11)), np.eye(11), data_range=-1), "data_range"),
-        (lambda: score(np.eye(11), np.ones((11, 11))), "not constant"),
+        ({"truth": np.ones((1, 16, 18, 1))}, "equal shape"),
+        ({"inputs": np.ones((1, 8, 9, 1))}, "whole number of times"),
+        ({"inputs": np.ones((2, 8, 8, 1))}, "whole number of times"),
+        ({"truth": np.ones((1, 16, 16, 1))}, "image 1 of the truth is constant"),
     ],
 )
-def test_refusals(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+def test_what_does_not_fit_is_refused(changes, complaint):
+    image = np.random.default_rng(1).random((1, 16, 16, 1))
+    with pytest.raises(ValueError, match=complaint):
+        image_metrics(image, **({"truth": image} | changes))

@@ -72,16 +72,16 @@ def test_sections_are_frames_or_raw_frames(tmp_path, dtype, byteorder):
     same(path, data[..., None])
     same(path, data[..., None], channels=None)
     groups = data.reshape(2, 9, 20, 24).transpose(0, 2, 3, 1)
-    same(path, groups, channels=9)
+    same(path, groups, channels=9, group="raw frames")
     write_mrc(path, data[:9], byteorder=byteorder)
-    same(path, groups[:1], channels=9)
+    same(path, groups[:1], channels=9, group="raw frames")
 
 
 @pytest.mark.parametrize("count", [1, 8, 10, 26])
 def test_number_of_sections_that_is_no_multiple_of_nine(tmp_path, count):
     path = write_mrc(tmp_path / "a.mrc", sections(count))
     with pytest.raises(BadInput, match="multiple of 9") as caught:
-        open_stack(path, channels=9)
+        open_stack(path, channels=9, group="raw frames")
     text = str(caught.value)
     assert "\n" not in text
     assert str(path) in text
@@ -215,7 +215,7 @@ def test_cells_that_are_no_lengths_state_nothing(tmp_path, voxel):
 )
 def test_micrometres_as_light_microscopes_write_them(tmp_path, samplings, cell):
     path = write_mrc(tmp_path / "a.mrc", sections(), samplings=samplings, cell=cell)
-    with open_stack(path, channels=9) as stack:
+    with open_stack(path, channels=9, group="raw frames") as stack:
         assert stack.pixel_size_nm == pytest.approx(62.6, rel=1e-4)
         assert stack.pixel_size_source == "MRC header (micrometre)"
 

@@ -146,15 +146,6 @@ def test_every_leading_axis_counts_frames(tmp_path, axes, shape, frames):
     same(tmp_path / "a.tif", data.reshape(frames, 20, 24, 1))
 
 
-def test_frames_of_two_axes_come_with_a_note(tmp_path):
-    data = movie(6).reshape(3, 2, 20, 24)
-    tifffile.imwrite(
-        tmp_path / "a.tif", data, photometric="minisblack", metadata={"axes": "TZYX"}
-    )
-    with open_stack(tmp_path / "a.tif") as stack:
-        assert any("T=3 x Z=2" in note for note in stack.notes)
-
-
 def imagej_single_directory(path, frames):
     """Write what ImageJ does beyond 4 GB: one directory, raw images behind it."""
     description = (
@@ -327,13 +318,6 @@ def test_folder_with_a_damaged_file_names_it(tmp_path):
         open_stack(tmp_path)
 
 
-def test_folder_of_nine_raw_images_as_channels(tmp_path):
-    frames = movie(9)
-    for i, frame in enumerate(frames):
-        tifffile.imwrite(tmp_path / f"{i}.tif", frame)
-    same(tmp_path, np.moveaxis(frames, 0, -1)[None], channels=9)
-
-
 # ---- channels
 
 
@@ -355,24 +339,6 @@ def test_channels_wherever_they_are_stored(tmp_path, axes, order, compression):
     same(tmp_path / "a.tif", frames, channels=9)
 
 
-def test_channels_between_two_frame_axes(tmp_path):
-    data = movie(3 * 9 * 2).reshape(3, 9, 2, 20, 24)
-    tifffile.imwrite(
-        tmp_path / "a.tif", data, photometric="minisblack", metadata={"axes": "TCZYX"}
-    )
-    expected = data.transpose(0, 2, 3, 4, 1).reshape(6, 20, 24, 9)
-    same(tmp_path / "a.tif", expected, channels=9)
-
-
-@pytest.mark.parametrize("axes", ["TYX", "ZYX", "CYX", "QYX"])
-def test_nine_images_are_channels_when_nine_are_wanted(tmp_path, axes):
-    frames = movie(9)
-    tifffile.imwrite(
-        tmp_path / "a.tif", frames, photometric="minisblack", metadata={"axes": axes}
-    )
-    same(tmp_path / "a.tif", np.moveaxis(frames, 0, -1)[None], channels=9)
-
-
 def test_channels_that_are_not_wanted_are_named(tmp_path):
     write_ome_tiff(
         tmp_path / "a.ome.tif",
@@ -385,12 +351,6 @@ def test_channels_that_are_not_wanted_are_named(tmp_path):
         open_stack(tmp_path / "a.ome.tif")
     with pytest.raises(BadInput, match=r"2 channels.*9 are needed"):
         open_stack(tmp_path / "a.ome.tif", channels=9)
-
-
-def test_missing_channels_are_asked_for(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", movie(8), photometric="minisblack")
-    with pytest.raises(BadInput, match="9 channels are needed"):
-        open_stack(tmp_path / "a.tif", channels=9)
 
 
 @pytest.mark.parametrize(

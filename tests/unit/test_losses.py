@@ -9,9 +9,6 @@ from scipy.ndimage import convolve
 from zoo.core.recipe import Loss
 from zoo.losses import BlurredSpikes
 
-# Keras 3.15 turns its variables into arrays in a way that NumPy 2 deprecates
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
-
 
 def gaussian(edge: int = 7, sigma: float = 1.0) -> np.ndarray:
     y, x = np.mgrid[:edge, :edge] - edge // 2
@@ -78,6 +75,19 @@ def test_every_number_of_the_declaration_counts(changes):
     np.testing.assert_allclose(value(loss, target, prediction), expected, rtol=1e-5)
     plain = value(BlurredSpikes(), target, prediction)
     assert not np.allclose(plain, expected, rtol=1e-3) or "kernel_px" in changes
+
+
+def test_volumes_are_blurred_along_depth_too():
+    target = np.zeros((1, 9, 16, 17, 1), np.float32)
+    target[0, 4, 8, 8] = target[0, 1, 3, 12] = 1
+    prediction = 10 * np.random.default_rng(1).random(target.shape, np.float32)
+    line = BlurredSpikes().kernel().astype(float)
+    kernel = np.einsum("i,j,k->ijk", line, line, line)
+    difference = 100 * target[0, ..., 0] - 2 * prediction[0, ..., 0].astype(float)
+    expected = np.mean(convolve(difference, kernel, mode="constant") ** 2)
+    expected += 0.5 * prediction.mean()
+    found = value(BlurredSpikes(sparsity=0.5), target, prediction)
+    np.testing.assert_allclose(found, [expected], rtol=1e-5)
 
 
 def test_the_border_counts_as_zero():
@@ -230,4 +240,4 @@ def test_numbers_keep_their_bounds(field, number):
 
 def test_a_declaration_survives_json():
     loss = BlurredSpikes(sparsity=0.3, kernel_px=9)
-    assert BlurredSpikes.model_validate_json(loss.model_dump_json()) == loss
+    assert Loss.model_validate_json(loss.model_dump_json()) == loss

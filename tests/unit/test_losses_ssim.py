@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from zoo.evaluate.images import ssim
 from zoo.losses import MsePlusSsim, structural_similarity
+from zoo.metrics.images import ssim
 
 
 @pytest.fixture
@@ -58,6 +58,22 @@ def test_channels_are_compared_one_by_one(pair):
     )
     single = numbers(structural_similarity(target, prediction, data_range=1.0))
     np.testing.assert_allclose(found, (single + 1) / 2, atol=1e-6)
+
+
+def test_volumes_are_compared_plane_by_plane(pair):
+    volumes = [np.stack([image, image[::-1]], axis=1) for image in pair]
+    planes = numbers(structural_similarity(*pair, data_range=1.0))
+    found = numbers(structural_similarity(*volumes, data_range=1.0))
+    np.testing.assert_allclose(found, (planes + planes[::-1]) / 2, atol=1e-6)
+    for loss in (MsePlusSsim(), MsePlusSsim(rescale="match", error="logarithmic")):
+        assert numbers(loss(*volumes)).shape == (3,)
+
+
+def test_vectors_are_compared_without_similarity():
+    target, prediction = np.random.default_rng(2).random((2, 4, 3), np.float32)
+    found = numbers(MsePlusSsim(ssim_weight=0.0)(target, prediction))
+    expected = ((target - prediction) ** 2).mean(axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.tensorflow
@@ -145,8 +161,6 @@ def test_a_decibel_counts_the_same_whatever_the_error(pair):
 
 
 @pytest.mark.parametrize("rescale", ["none", "batch", "match"])
-# raised inside Keras where it reads its own variables
-@pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_training_on_the_loss_lowers_it_and_empty_batches_do_no_harm(pair, rescale):
     target, image = pair
     keras.utils.set_random_seed(1)

@@ -1,4 +1,4 @@
-"""DFCAN: published sizes, independence of the tile, precision, every format."""
+"""DFCAN and its variant behind a reconstruction: sizes, tiles, precision, formats."""
 
 import subprocess
 import sys
@@ -9,15 +9,12 @@ import pytest
 from keras import ops
 from scipy.ndimage import gaussian_filter
 
-from zoo.layers.reconstruction import MAPS, reconstructions
-from zoo.models.dfcan import (
-    DFCAN,
-    EMPTY,
+from zoo.layers.sim.reconstruction import MAPS, reconstructions
+from zoo.models.dfcan import DFCAN, dfcan
+from zoo.models.dfcan_reconstructed import (
     SHOWN,
-    STRIPE_GAIN,
-    dfcan,
-    prepare,
-    watch_stripes,
+    dfcan_reconstructed,
+    show_reconstruction,
 )
 
 # raised inside Keras where it reads its own variables
@@ -36,20 +33,6 @@ def test_published_parameter_counts(channels, scale, parameters):
     assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == parameters
     assert model.input_shape == (None, 128, 128, channels)
     assert model.output_shape == (None, 128 * scale, 128 * scale, 1)
-
-
-def test_declaration_is_the_default_of_the_builder():
-    model = DFCAN.build()
-    grid = DFCAN.grid
-    assert model.count_params() == DFCAN.parameters
-    assert model.input_shape == (None, grid.tile, grid.tile, grid.channels)
-    assert model.output_shape[1] == grid.scale * grid.tile
-    block = [
-        int(np.prod(w.shape))
-        for w in model.weights
-        if w.path.startswith("group3_block2_")
-    ]
-    assert sum(block) == 111_364
 
 
 @pytest.mark.parametrize(
@@ -98,7 +81,7 @@ def test_no_attention_is_dead_from_the_start(seed):
 
 
 def texture(side):
-    """Return a picture whose statistics are the same everywhere, in [0, 1]."""
+    """Return an image whose statistics are the same everywhere, in [0, 1]."""
     rng = np.random.default_rng(3)
     image = gaussian_filter((rng.random((side, side)) < 0.01).astype(float), 2.0)
     image += rng.normal(0, 0.01 * image.max(), image.shape)
@@ -124,7 +107,7 @@ def strong_attention(spectrum, rows):
 
 
 @pytest.mark.parametrize("spectrum", ["normalised", "published"])
-def test_the_picture_does_not_depend_on_the_size_of_the_field(spectrum):
+def test_the_image_does_not_depend_on_the_size_of_the_field(spectrum):
     image = texture(502)[None, ..., None].astype("float32")
     rows = {}
     for side in (128, 256, 502):
@@ -133,10 +116,10 @@ def test_the_picture_does_not_depend_on_the_size_of_the_field(spectrum):
     model = strong_attention(spectrum, rows)
     found = {}
     for side, crop in rows.items():
-        picture, *weights = (ops.convert_to_numpy(part) for part in model(crop))
-        middle = picture.shape[1] // 2
+        restored, *weights = (ops.convert_to_numpy(part) for part in model(crop))
+        middle = restored.shape[1] // 2
         # the convolutions of this narrow network reach 8 px
-        inner = picture[0, middle - 108 : middle + 108, middle - 108 : middle + 108, 0]
+        inner = restored[0, middle - 108 : middle + 108, middle - 108 : middle + 108, 0]
         found[side] = inner, np.concatenate(weights).ravel()
     reference, own = found[128]
     assert np.ptp(own) > 0.5
@@ -149,30 +132,6 @@ def test_the_picture_does_not_depend_on_the_size_of_the_field(spectrum):
             assert drift < 0.05
         else:
             assert drift > 0.08
-
-
-def test_empty_pictures_give_finite_numbers_and_gradients():
-    model = dfcan(**NARROW, tile=16, spectrum_px=16)
-    model.compile("sgd", "mse")
-    for value in (0.0, 1.0):
-        image = np.full((2, 16, 16, 1), value, "float32")
-        assert np.isfinite(ops.convert_to_numpy(model(image))).all()
-        assert np.isfinite(model.train_on_batch(image, np.zeros((2, 32, 32, 1))))
-    assert all(np.isfinite(array).all() for array in model.get_weights())
-
-
-def test_every_weight_learns():
-    keras.utils.set_random_seed(5)
-    # wide enough that no bottleneck of rectified units is dead from the start
-    model = dfcan(width=64, groups=1, blocks=1, tile=16, spectrum_px=16)
-    model.compile(keras.optimizers.SGD(1.0), "mse")
-    before = model.get_weights()
-    rng = np.random.default_rng(6)
-    model.train_on_batch(
-        rng.random((2, 16, 16, 1), "float32"), rng.random((2, 32, 32, 1), "float32")
-    )
-    for weight, old in zip(model.weights, before, strict=True):
-        assert np.abs(ops.convert_to_numpy(weight) - old).max() > 0, weight.path
 
 
 def test_reduced_precision_keeps_spectra_and_output_in_float32():
@@ -201,12 +160,7 @@ def test_reduced_precision_keeps_spectra_and_output_in_float32():
         ({"gamma": 0.0}, "gamma must be positive"),
         ({"spectrum": "fft"}, "spectrum must be"),
         ({"resize": "nearest"}, "resize must be"),
-        ({"frames": "cooked"}, "frames must be raw or reconstructed, not 'cooked'"),
-        ({"frames": "reconstructed"}, "needs 9 channels and scale 2, not 1 and 2"),
-        (
-            {"frames": "reconstructed", "channels": 9, "scale": 3},
-            "needs 9 channels and scale 2, not 9 and 3",
-        ),
+        ({"spectrum_px": 0}, "size of spectra must be at least 1 px, not 0"),
     ],
 )
 def test_impossible_options_are_named(options, complaint):
@@ -227,15 +181,16 @@ def test_impossible_options_are_named(options, complaint):
             "channels": 9,
             "scale": 3,
         },
-        {"tile": None, "spectrum_px": 24, "channels": 9, "frames": "reconstructed"},
+        {"tile": None, "spectrum_px": 24, "build": dfcan_reconstructed},
     ],
 )
-def test_every_format_gives_the_same_picture(options, tmp_path):
+def test_every_format_gives_the_same_image(options, tmp_path):
     from zoo.io.keras_file import check_keras_file
     from zoo.package.export import export_keras, export_onnx, export_saved_model
 
     keras.utils.set_random_seed(8)
-    model = dfcan(**NARROW, **options)
+    options = dict(options)
+    model = options.pop("build", dfcan)(**NARROW, **options)
     # each writer runs what it wrote at two sizes and refuses a difference of 1e-5
     path = export_keras(model, tmp_path / "weights.keras")
     export_onnx(model, tmp_path / "model.onnx")
@@ -256,77 +211,19 @@ def test_every_format_gives_the_same_picture(options, tmp_path):
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
 
 
-@pytest.mark.parametrize(("channels", "phases"), [(9, 3), (25, 5)])
-def test_a_network_for_raw_frames_is_made_to_look_at_stripes(channels, phases):
-    model = dfcan(**NARROW, channels=channels, tile=16, spectrum_px=16)
-    watch_stripes(model)
-    kernel, bias = model.get_layer("head_conv").get_weights()
-    strong = np.abs(kernel).max(axis=(0, 1, 2)) > 1
-    assert strong.sum() == 3  # of 16 maps
-    assert (bias[strong] == 0).all()
-    for feature in np.flatnonzero(strong):
-        by_orientation = kernel[..., feature].sum((0, 1)).reshape(-1, phases)
-        # blind to what all phases of an orientation have in common, and to the others
-        assert np.abs(by_orientation.sum(axis=1)).max() < 1e-4
-        assert (np.abs(by_orientation).max(axis=1) > 1).sum() == 1
-        assert np.square(by_orientation).sum() == pytest.approx(
-            STRIPE_GAIN**2 * phases / 2, rel=1e-5
-        )
-    readers = [
-        layer
-        for layer in model.layers
-        if layer.name.endswith("block1_conv1") or layer.name == "tail_conv"
-    ]
-    assert len(readers) == 2
-    for layer in readers:
-        weights = layer.get_weights()[0]
-        assert not weights[:, :, strong].any()
-        assert weights[:, :, ~strong].all()
-
-
-def test_maps_of_stripes_leave_a_network_as_it_was_but_can_be_learnt_from():
-    model = dfcan(**NARROW, channels=9, tile=16, spectrum_px=16)
-    head = model.get_layer("head_conv")
-    kernel = head.get_weights()[0]
-    head.set_weights([np.broadcast_to(kernel[:, :, :1], kernel.shape), np.zeros(16)])
-    watch_stripes(model)
-    rng = np.random.default_rng(4)
-    frames = rng.random((1, 16, 16, 9), "float32")
-    other = frames[..., rng.permutation(9)]
-    before, after = (
-        ops.convert_to_numpy(model.predict_on_batch(x)) for x in (frames, other)
-    )
-    assert np.allclose(before, after, atol=1e-6)  # it takes their mean
-    reader = model.get_layer("group1_block1_conv1")
-    model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse")
-    model.train_on_batch(frames, rng.random((1, 32, 32, 1), "float32"))
-    strong = np.abs(head.get_weights()[0]).max(axis=(0, 1, 2)) > 1
-    assert reader.get_weights()[0][:, :, strong].any()
-
-
-@pytest.mark.parametrize("channels", [1, 3, 4, 10])
-def test_channels_that_are_not_raw_frames_are_left_alone(channels):
-    model = dfcan(**NARROW, channels=channels, tile=16, spectrum_px=16)
-    before = model.get_weights()
-    watch_stripes(model)
-    for old, new in zip(before, model.get_weights(), strict=True):
-        assert np.array_equal(old, new)
-
-
 def test_reconstructing_adds_no_weights():
-    model = dfcan(channels=9, frames="reconstructed")
-    assert model.count_params() == 1_935_361
-    assert model.input_shape == (None, 128, 128, 9)
-    other = dfcan(channels=9)
+    model, other = dfcan_reconstructed(**NARROW), dfcan(**NARROW, channels=9)
+    assert [w.path for w in model.weights] == [w.path for w in other.weights]
     other.set_weights(model.get_weights())
+    assert DFCAN.published
+    with pytest.raises(ValueError, match="tile must be at least 1, not 0"):
+        dfcan_reconstructed(tile=0)
 
 
 def test_a_network_for_reconstructions_begins_by_showing_them():
     keras.utils.set_random_seed(11)
-    model = dfcan(
-        **(NARROW | {"groups": 2}), channels=9, tile=None, frames="reconstructed"
-    )
-    prepare(model)
+    model = dfcan_reconstructed(**(NARROW | {"groups": 2}), tile=None)
+    show_reconstruction(model)
     rng = np.random.default_rng(12)
     frames = gaussian_filter(rng.random((1, 32, 48, 9)), (0, 1.5, 1.5, 0))
     frames = (frames / frames.max()).astype("float32")
@@ -339,23 +236,3 @@ def test_a_network_for_reconstructions_begins_by_showing_them():
     expected = 1 / (1 + np.exp(-(SHOWN[0] * whole + SHOWN[1])))
     found = ops.convert_to_numpy(model(frames))[0, ..., 0]
     np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_what_a_network_begins_with_is_chosen_by_its_input():
-    raw, found = (
-        dfcan(**NARROW, channels=9, tile=None, frames=frames)
-        for frames in ("raw", "reconstructed")
-    )
-    for model, is_raw in ((raw, True), (found, False)):
-        prepare(model)
-        kernel = model.get_layer("head_conv").get_weights()[0]
-        assert (np.abs(kernel).max() > 1) == is_raw
-        assert model.get_layer("output_conv").get_weights()[1] == pytest.approx(
-            EMPTY if is_raw else SHOWN[1]
-        )
-    one = dfcan(**NARROW, tile=16)
-    before = one.get_weights()
-    prepare(one)
-    assert all(
-        np.array_equal(*pair) for pair in zip(before, one.get_weights(), strict=True)
-    )

@@ -1,19 +1,17 @@
 import json
 import shutil
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-import zoo.recipes
 from zoo.core.errors import BadPackage
-from zoo.package.archive import write_zip, zip_folder
+from zoo.core.grid import Axis, Grid
 from zoo.package.describe import describe, to_yaml
 from zoo.package.document import (
     SECTIONS,
     check_generated,
     drifted,
     fill,
+    in_and_out,
     index_packages,
     missing_sections,
     readme_text,
@@ -21,37 +19,19 @@ from zoo.package.document import (
     skeleton,
     unwritten_sections,
 )
-from zoo.package.pictures import write_cover, write_sample
-from zoo.package.source import Source, record_of
-
-RECIPES = Path(__file__).parents[1] / "data" / "recipes"
-EXPORT = {"keras": "3.15.1", "tensorflow": "2.21.0", "parameters": 196}
-
-
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch):
-    monkeypatch.setattr(zoo.recipes, "__path__", [*zoo.recipes.__path__, str(RECIPES)])
-    from zoo.recipes import tiny  # pyright: ignore[reportAttributeAccessIssue]
-
-    return tiny
+from zoo.package.trained import Trained
+from zoo.package.zips import write_zip, zip_folder
+from zoo.tasks.density import Density
 
 
 @pytest.fixture
-def root(tmp_path, tiny):
+def root(tmp_path, tiny, toy_package):
     """A checkout with one package whose files are as generated."""
-    folder = tmp_path / "specs" / "tiny_noise"
-    folder.mkdir(parents=True)
-    image = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1)
-    output = image.repeat(2, axis=1).repeat(2, axis=2)
-    for kind, array in (("input", image), ("output", output)):
-        np.save(folder / f"test_{kind}.npy", array)
-        write_sample(folder / f"sample_{kind}.tif", array[0], pixel_size_nm=None)
-    write_cover(folder / "cover.png", image[0], output[0])
-    write_zip(folder / "weights.keras", {"metadata.json": b'{"keras_version": "3.15"}'})
-    source = Source(folder, tiny.TINY, {"budget": "smoke"}, EXPORT, packaged=True)
-    (folder / "README.md").write_text(readme_text(source))
-    (folder / "recipe.json").write_text(record_of(source, EXPORT))
-    (folder / "rdf.yaml").write_text(to_yaml(describe(source)))
+    trained = toy_package(tiny.TINY, tmp_path / "specs" / "tiny_noise")
+    folder = trained.folder
+    (folder / "README.md").unlink()
+    (folder / "README.md").write_text(readme_text(trained))
+    (folder / "rdf.yaml").write_text(to_yaml(describe(trained)))
     (tmp_path / "README.md").write_text(
         "# Zoo\n\n<!-- generated:packages -->\n<!-- end -->\n\nBye.\n"
     )
@@ -77,7 +57,7 @@ def test_an_unknown_mark_is_refused():
 
 
 def test_a_new_readme_has_every_section_and_says_what_to_write(tmp_path, tiny):
-    source = Source(tmp_path, tiny.TINY, {}, EXPORT, packaged=False)
+    source = Trained(tmp_path, tiny.TINY, {}, {}, packaged=False)
 
     text = readme_text(source)
 
@@ -88,6 +68,15 @@ def test_a_new_readme_has_every_section_and_says_what_to_write(tmp_path, tiny):
     assert missing_sections("## Description\n# validation\n") == [
         s for s in SECTIONS if s not in ("Description", "Validation")
     ]
+
+
+def test_in_and_out_in_a_few_words(tiny):
+    assert in_and_out(tiny.TINY_IMAGE.contract).startswith("9 raw frames → 2x finer")
+    axes = {"y": Axis(size=8), "x": Axis(size=8)}
+    vector = tiny.TINY.contract.override(
+        grid=Grid(output_axes="bc", axes=axes), tile=None
+    )
+    assert in_and_out(vector) == f"1 frame → {Density().products(vector.grid)}"
 
 
 def test_prose_survives(root):
@@ -103,10 +92,8 @@ def test_prose_survives(root):
 def test_nothing_has_drifted_after_writing(root):
     assert check_generated(root) == []
     assert regenerate(root) == []
-    assert (
-        "[`tiny_noise`](specs/tiny_noise/README.md) | density | 1 image → 2x finer"
-        in (root / "README.md").read_text()
-    )
+    row = "[`tiny_noise`](specs/tiny_noise/README.md) | density | 1 frame → 2x finer"
+    assert row in (root / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

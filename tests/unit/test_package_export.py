@@ -8,15 +8,11 @@ import numpy as np
 import pytest
 
 from zoo.core.errors import BadPackage
+from zoo.core.files import sha256
 from zoo.package import export
-from zoo.package.archive import read_members, sha256, write_zip
-from zoo.package.compare import TOLERANCE, relative_error
+from zoo.package.zips import read_members, write_zip
 
-pytestmark = [
-    pytest.mark.tensorflow,
-    pytest.mark.filterwarnings("ignore:__array__ implementation"),
-    pytest.mark.filterwarnings("ignore:builtin type .wig.*:DeprecationWarning"),
-]
+pytestmark = pytest.mark.tensorflow
 
 WRITERS = {
     ".keras": export.export_keras,
@@ -151,39 +147,48 @@ def test_a_model_trained_in_bfloat16_is_written_in_float32(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-def test_a_file_that_computes_something_else_does_not_appear(
+def test_a_format_that_cannot_be_written_leaves_what_was_there(
     tmp_path, monkeypatch, suffix
 ):
     kept = tmp_path / f"m{suffix}"
     kept.write_text("old")
-    right = export.predict
-    calls = []
 
-    def wrong(model, image):
-        calls.append(model)
-        # for .keras the second call is that of the reloaded file
-        return right(model, image) * (1 + 2e-5 * (len(calls) % 2))
+    def fail(*_):
+        raise OSError("disk full")
 
-    monkeypatch.setattr(export, "predict", wrong)
-    monkeypatch.setattr(export, "CONVERSIONS", 2)
-    with pytest.raises(BadPackage, match="differs from Keras by"):
+    monkeypatch.setattr(export, "write_zip", fail)
+    monkeypatch.setattr(export, "_onnx_bytes", fail)
+    with pytest.raises(OSError, match="disk full"):
         WRITERS[suffix](network(), kept)
 
     assert kept.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == [kept.name]
 
 
-def test_a_conversion_that_went_wrong_is_repeated(tmp_path, monkeypatch):
+def other_shape():
+    """Return a network without the rearrangement of pixels, as tf2onnx may lose it."""
+    import keras
+
+    whole = network()
+    return keras.Model(whole.input, whole.get_layer("last").output)
+
+
+def test_a_conversion_that_lost_its_last_node_is_repeated(tmp_path, monkeypatch):
     convert, attempts = export._onnx_bytes, []
 
-    def sometimes_wrong(model, opset):
+    def sometimes_wrong(model):
         attempts.append(model)
-        return convert(network(seed=9) if len(attempts) < 3 else model, opset)
+        return convert(other_shape() if len(attempts) < 3 else model)
 
     monkeypatch.setattr(export, "_onnx_bytes", sometimes_wrong)
-    export.export_onnx(network(), tmp_path / "m.onnx")  # compares before it returns
+    export.export_onnx(network(), tmp_path / "m.onnx")
+    assert len(attempts) == 3
 
-    assert len(attempts) >= 3
+    attempts.clear()
+    monkeypatch.setattr(export, "CONVERSIONS", 2)
+    with pytest.raises(BadPackage, match=r"an output \(1, 32, 32, 4\) for an input"):
+        export.export_onnx(network(), tmp_path / "other.onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
 
 
 def test_another_backend_is_refused(monkeypatch):
@@ -195,17 +200,10 @@ def test_another_backend_is_refused(monkeypatch):
 
 
 def test_versions_and_parameters():
-    assert set(export.versions()) == {"keras", "tensorflow", "tf2onnx"}
     first, normalisation, last = 4 * 9, 2 * 4, 4 * 4 * 9 + 4
-    assert export.trainable_parameters(network()) == first + normalisation + last
-
-
-def test_relative_error_is_infinite_where_it_means_nothing():
-    one = np.ones(3)
-    assert relative_error(one, np.ones(4)) == np.inf
-    assert relative_error(np.array([1, np.nan, 1]), one) == np.inf
-    assert relative_error(one * (1 + 2 * TOLERANCE), one) > TOLERANCE
-    assert relative_error(one, one) == 0
+    recorded = export.record(network())
+    assert recorded.pop("parameters") == first + normalisation + last
+    assert set(recorded) == {"keras", "tensorflow", "tf2onnx"}
 
 
 def test_a_damaged_keras_file_is_not_read(tmp_path):

@@ -1,151 +1,133 @@
-import copy
+"""Descriptions obey the rules by which every consumer computes the same."""
+
+from pathlib import Path
 
 import pytest
+import yaml
 
-from zoo.package.rules import java_arithmetic, plain_style, sizes
+from zoo.core.contract import Contract
+from zoo.core.grid import Axis, Grid
+from zoo.package.describe import describe, validate
 
-
-def description(*, factor=8, tile=64, halo=32):
-    space = {"type": "space", "size": tile, "scale": float(factor**2)}
-    out = {"type": "space", "scale": float(factor), "halo": halo}
-    channel = {"id": "channel", "type": "channel", "channel_names": ["a"]}
-    return {
-        "format_version": "0.5.10",
-        "id": "some_package",
-        "license": "BSD-3-Clause",
-        "documentation": "README.md",
-        "covers": ["cover.png"],
-        "inputs": [
-            {
-                "id": "input",
-                "axes": [
-                    {"id": "batch", "type": "batch"},
-                    {"id": "y", **space},
-                    {"id": "x", **space},
-                    channel,
-                ],
-                "preprocessing": [
-                    {"id": "scale_range", "kwargs": {"axes": ["y", "x", "channel"]}}
-                ],
-            }
-        ],
-        "outputs": [
-            {
-                "id": "output",
-                "axes": [
-                    {"id": "batch", "type": "batch"},
-                    *(
-                        {
-                            "id": axis,
-                            "size": {"tensor_id": "input", "axis_id": axis},
-                            **out,
-                        }
-                        for axis in "yx"
-                    ),
-                    dict(channel),
-                ],
-                "postprocessing": [{"id": "clip", "kwargs": {"min": 0, "max": 1}}],
-            }
-        ],
-        "weights": {
-            "keras_v3": {"source": "weights.keras"},
-            "onnx": {"source": "m.onnx", "opset_version": 17, "parent": "keras_v3"},
-        },
-    }
+SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*/rdf.yaml"))
+SPATIAL = {"y", "x", "channel"}
 
 
-@pytest.mark.parametrize("factor", [1, 2, 4, 8])
-def test_squared_and_plain_factor_satisfy_both_formulas(factor):
-    rdf = description(factor=factor, halo=4 * factor)
-    assert java_arithmetic(rdf) == []
-    assert plain_style(rdf) == []
+def consumers(rdf):
+    """Assert what programs beyond bioimageio.core demand of a description."""
+    assert rdf["format_version"] == "0.5.10"  # the newest that the Java library reads
+    assert isinstance(rdf["documentation"], str)
+    assert isinstance(rdf["license"], str)
+    assert rdf["covers"]
+    assert all(isinstance(cover, str) for cover in rdf["covers"])
+    assert rdf["id"]  # released versions of deepImageJ need one
+    assert "github_user" not in yaml.safe_dump(rdf)  # would make validation need a net
+    ((tensor,), (output,)) = rdf["inputs"], rdf["outputs"]
+    for end, steps in ((tensor, "preprocessing"), (output, "postprocessing")):
+        for step in end[steps]:
+            java_processing(step["id"], step.get("kwargs") or {})
+    # tiling would lose an output without one
+    assert "channel" in [axis["type"] for axis in output["axes"]]
+    java_sizes(tensor, output)
+    weights = rdf["weights"]
+    assert [k for k, entry in weights.items() if not entry.get("parent")] == [
+        "keras_v3"
+    ]
+    # the runtimes of Fiji take 15 to 17; one file
+    assert weights["onnx"]["opset_version"] in (15, 16, 17)
+    assert "external_data" not in weights["onnx"]
+    assert "keras_hdf5" not in weights  # holds no operations between layers
 
 
-def test_physical_pixel_sizes_are_wrong_in_java():
-    rdf = description()
-    for tensor, scale in ((rdf["inputs"][0], 0.1), (rdf["outputs"][0], 0.0125)):
-        for axis in tensor["axes"][1:3]:
-            axis["scale"] = scale
-    found = java_arithmetic(rdf)
-    assert "512 px by the specification and 0.8 px in Java" in found[0]
+def java_processing(name, kwargs):
+    """Assert that the Java library computes a step as everybody else does."""
+    assert name not in ("softmax", "scale_mean_variance", "custom")
+    if name == "clip":
+        assert {"min", "max"} <= set(kwargs)
+    if name == "zero_mean_unit_variance":  # wrong per channel
+        assert set(kwargs["axes"]) >= SPATIAL
+    if name == "scale_range":  # percentiles are not interpolated
+        assert (kwargs["min_percentile"], kwargs["max_percentile"]) == (0, 100)
 
 
-def test_a_halo_must_be_whole_at_the_input_and_leave_something():
-    assert "not a whole number" in java_arithmetic(description(halo=20))[0]
-    assert "too small for a halo of 32 px" in java_arithmetic(description(halo=256))[0]
-    assert java_arithmetic(description(halo=248)) == []
+def java_sizes(tensor, output):
+    """Assert that the specification and the Java library agree about sizes.
+
+    The specification computes ``in * in.scale / out.scale + offset``, the Java library
+    of deepImageJ and Icy ``in * out.scale + 2 * offset``; it takes the halo at the
+    input to be ``(halo + offset) / out.scale``.
+    """
+    inputs = {axis["id"]: axis for axis in tensor["axes"]}
+    for axis in output["axes"]:
+        size = axis.get("size")
+        if not isinstance(size, dict):
+            continue
+        source = inputs[size["axis_id"]]
+        assert "unit" not in axis | source  # would make scales more than factors
+        into, out = source["scale"], axis["scale"]
+        offset, halo = size["offset"], axis.get("halo", 0)
+        taken = source["size"]
+        least = taken if isinstance(taken, int) else taken["min"]
+        assert least * into / out + offset == least * out + 2 * offset
+        at_input = (halo + offset) / out
+        assert at_input == int(at_input) == halo * out / into
+        assert least > 2 * at_input
 
 
-def test_units_are_refused():
-    rdf = description()
-    rdf["outputs"][0]["axes"][1]["unit"] = "nanometer"
-    assert "units break" in java_arithmetic(rdf)[0]
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parent.name)
+def test_published_descriptions(path):
+    consumers(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def test_an_output_must_refer_to_an_axis_that_exists():
-    rdf = description()
-    rdf["outputs"][0]["axes"][1]["size"]["axis_id"] = "z"
-    assert "refers to no input axis" in java_arithmetic(rdf)[0]
-
-
-def test_sizes_of_free_and_fixed_axes():
-    assert sizes({"size": 64}) == [64]
-    assert sizes({"size": {"min": 32, "step": 16}}) == [32, 48]
-    assert sizes({"size": {"tensor_id": "input", "axis_id": "y"}}) == []
-
-
-def change(path, value):
-    def apply(rdf):
-        *keys, last = path
-        for key in keys:
-            rdf = rdf[key]
-        if value is None:
-            del rdf[last]
-        else:
-            rdf[last] = value
-
-    return apply
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
-        (("format_version",), "0.5.12", "format_version is 0.5.12"),
-        (("documentation",), {"source": "README.md"}, "documentation must be"),
-        (("covers",), [{"source": "cover.png"}], "covers must be"),
-        (("covers",), [], "no cover"),
-        (("license",), None, "SPDX"),
-        (("id",), None, "id is missing"),
-        (("authors",), [{"name": "a", "github_user": "b"}], "need a network"),
-        (("inputs",), [], "0 inputs"),
-        (("outputs", 0, "postprocessing", 0, "kwargs", "max"), None, "both ends"),
-        (("outputs", 0, "axes", 3, "id"), "c", "no channel axis"),
-        (
-            ("inputs", 0, "preprocessing", 0),
-            {"id": "zero_mean_unit_variance", "kwargs": {"axes": ["y", "x"]}},
-            "over y, x and channel",
-        ),
-        (("inputs", 0, "preprocessing", 0, "id"), "softmax", "does not have softmax"),
-        (
-            ("inputs", 0, "preprocessing", 0, "kwargs", "max_percentile"),
-            99.8,
-            "does not interpolate",
-        ),
-        (("weights", "onnx", "parent"), None, "here 2 have none"),
-        (("weights", "onnx", "opset_version"), 18, "opset 18"),
-        (("weights", "onnx", "external_data"), {"source": "x.data"}, "one file"),
-        (
-            ("weights", "keras_hdf5"),
-            {"source": "w.h5", "parent": "keras_v3"},
-            "keras_hdf5",
-        ),
-    ],
+VOLUME = Grid(
+    input_axes="bzyxc",
+    output_axes="bzyxc",
+    axes={
+        "z": Axis(halo=1, step=2, minimum=2),
+        "y": Axis(scale=2, halo=3),
+        "x": Axis(scale=2, halo=3),
+    },
 )
-def test_what_some_consumer_cannot_read_is_found(path, value, message):
-    rdf = copy.deepcopy(description())
-    change(path, value)(rdf)
+GRIDS = {
+    "enlarged": Grid.square(scale=8, halo=4),
+    "channels first": Grid(input_axes="bcyx", output_axes="bcyx"),
+    "planes": Grid(
+        output_axes="bzyxc",
+        axes={"y": Axis(scale=4, halo=9), "x": Axis(scale=4, halo=9)},
+        planes=5,
+    ),
+    "volume": VOLUME,
+    "vector": Grid(
+        output_axes="bc",
+        axes={"y": Axis(size=16), "x": Axis(size=16)},
+        outputs=("x", "y", "z"),
+    ),
+    "stepped": Grid.square(step=16, halo=40),
+}
 
-    found = plain_style(rdf)
 
-    assert len(found) == 1
-    assert message in found[0]
+@pytest.mark.parametrize("tile", [False, True])
+@pytest.mark.parametrize("name", GRIDS)
+def test_any_axes(tmp_path, tiny, toy_package, name, tile):
+    grid = GRIDS[name]
+    sizes = {a: 96 if axis.size is None else axis.size for a, axis in grid.axes.items()}
+    contract = tiny.TINY.contract.override(grid=grid, tile=sizes if tile else None)
+    contract = Contract.model_validate(contract.model_dump())
+    rdf = describe(toy_package(tiny.TINY.override(contract=contract), tmp_path / "p"))
+
+    if tile or grid.is_fixed:  # test tensors of the toy have 16 px elsewhere
+        validate(rdf, tmp_path / "p")
+    consumers(rdf)
+    out = {axis["id"]: axis for axis in rdf["outputs"][0]["axes"]}
+    if name == "planes":
+        assert out["z"] == {"id": "z", "type": "space", "size": 5}
+        assert (out["y"]["scale"], out["y"]["halo"]) == (4.0, 36)
+    if name == "vector":
+        assert list(out) == ["batch", "channel"]
+        assert out["channel"]["channel_names"] == ["x", "y", "z"]
+        assert "sample_tensor" not in rdf["outputs"][0]
+        assert "concatenable" not in rdf["inputs"][0]["axes"][1]
+    if name == "volume":
+        ins = {axis["id"]: axis for axis in rdf["inputs"][0]["axes"]}
+        assert [ins[a]["scale"] for a in "zyx"] == [1.0, 4.0, 4.0]
+        assert [out[a]["halo"] for a in "zyx"] == [1, 6, 6]

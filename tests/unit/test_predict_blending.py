@@ -2,16 +2,19 @@
 
 import itertools
 import tracemalloc
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from zoo.predict.contract import Contract
+from zoo.core.contract import Contract
+from zoo.core.grid import Grid
+from zoo.inputs.frames import Frames
+from zoo.inputs.raw_frames import RawFrames
 from zoo.predict.forward import forward
 from zoo.predict.plan import make_plan
-from zoo.predict.tiling import blended_spans, cut, join, plan_tiles
+from zoo.predict.tiling import blended_spans, cut_batches, join, plan_tiles
+from zoo.tasks.image import ImageRestoration
 
 
 class _StandIn:
@@ -30,15 +33,29 @@ class _StandIn:
         return self._function(batch).astype(np.float32)
 
 
-def _contract(tile, overlap, **more):
-    return Contract(task="image", fixed=(tile, tile), overlap=overlap, **more)
+def _contract(
+    tile, overlap, *, scale=1, halo=0, channels=1, source=None, before=(), batch=None
+):
+    names = [f"c{n}" for n in range(channels)]
+    return Contract(
+        grid=Grid.square(
+            scale=scale, halo=halo, size=tile, overlap=overlap, channels=names
+        ),
+        input=source or Frames(),
+        task=ImageRestoration(),
+        preprocessing=before,
+        postprocessing=(),
+        batch=batch,
+    )
 
 
 def _run(function, contract, frames, **options):
     engine = _StandIn(function)
-    plan = make_plan(contract, *frames.shape[1:3], **options)
+    height, width = frames.shape[1:3]
+    plan = make_plan(contract, {"y": height, "x": width}, **options)
     output = forward(engine, contract, frames.astype(np.float32), plan=plan)
-    assert {shape[1:3] for shape in engine.shapes} == {contract.fixed}
+    size = contract.grid.axes["y"].size
+    assert {shape[1:3] for shape in engine.shapes} == {(size, size)}
     return output
 
 
@@ -91,7 +108,10 @@ def test_no_more_tiles_than_needed():
     # 3 tiles of 128 that overlap by 32 cover 128 + 2 * 96 = 320 px
     assert len(blended_spans(320, tile=128, overlap=32)) == 3
     assert len(blended_spans(321, tile=128, overlap=32)) == 4
-    assert len(plan_tiles(320, 129, tile=128, overlap=32)) == 3 * 2
+    assert (
+        len(plan_tiles((320, 129), tile=(128, 128), halo=(0, 0), overlap=(32, 32)))
+        == 3 * 2
+    )
 
 
 SIZES = [
@@ -126,8 +146,9 @@ def test_frames_channels_and_fixed_batches():
 
 def test_cut_and_join_of_blended_tiles():
     frames = np.random.default_rng(3).random((2, 50, 37, 2), dtype=np.float32)
-    tiles = plan_tiles(50, 37, tile=(16, 20), overlap=5)
-    joined = join(cut(frames, tiles), tiles, (50, 37), count=2, scale=1)
+    tiles = plan_tiles((50, 37), tile=(16, 20), halo=(0, 0), overlap=(5, 5))
+    crops = np.concatenate(list(cut_batches(frames, tiles, 4)))
+    joined = join(crops, tiles, (50, 37), count=2, scales=(1, 1))
     np.testing.assert_allclose(joined, frames, atol=1e-6)
 
 
@@ -238,7 +259,7 @@ def test_statistics_are_those_of_the_frame():
     steps = ({"id": "zero_mean_unit_variance", "kwargs": {"axes": ["y", "x"]}},)
     for size in ((20, 33), (90, 70)):
         frames = np.random.default_rng(8).normal(100, 30, (2, *size, 1))
-        contract = _contract(32, 8, preprocessing=steps)
+        contract = _contract(32, 8, before=steps)
         output = _run(lambda batch: batch, contract, frames)
         mean, deviation = (
             getattr(frames, name)(axis=(1, 2), keepdims=True)
@@ -251,7 +272,7 @@ def test_memory_is_that_of_the_frame():
     """Neither all tiles, nor their outputs, nor an image of weights exist at once."""
     frames = np.random.default_rng(9).random((1, 1024, 1024, 1), dtype=np.float32)
     contract = _contract(128, 32, scale=2)
-    plan = make_plan(contract, 1024, 1024)
+    plan = make_plan(contract, {"y": 1024, "x": 1024})
     engine = _StandIn(_enlarged)
     tracemalloc.start()
     output = forward(engine, contract, frames, plan=plan)
@@ -293,13 +314,13 @@ def test_dfcan(narrow_dfcan):
     assert np.ptp(direct) > 0.01
     np.testing.assert_allclose(_run(network, contract, one), direct, atol=1e-6)
 
-    # small: the middle of the mirrored frame, or, as a mirror would turn stripes,
+    # small: the middle of the mirrored frame, or, as a mirror would turn fringes,
     # of one that goes on as it ends
     small = one[:, :21, :30]
-    for order, mode in ((None, "symmetric"), ("angle-major", "edge")):
+    for source, mode in ((Frames(), "symmetric"), (RawFrames(), "edge")):
         continued = np.pad(small, ((0, 0), (5, 6), (1, 1), (0, 0)), mode=mode)
         expected = network(continued)[:, 10:52, 2:62]
-        found = _run(network, replace(contract, frame_order=order), small)
+        found = _run(network, contract.override(input=source), small)
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
     # large and even: flat inside, as five convolutions reach less than a quarter

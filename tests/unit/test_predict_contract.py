@@ -4,11 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from zoo.core.contract import Contract
 from zoo.core.errors import BadInput, BadPackage
+from zoo.core.grid import Axis, Grid
+from zoo.inputs.frames import Frames
 from zoo.io.description import tensors
-from zoo.predict.contract import Contract, read_contract
+from zoo.predict.contract import read_contract
 from zoo.predict.engines import choose_engine
 from zoo.predict.plan import BYTES_PER_OUTPUT_PIXEL, MEMORY_BYTES, make_plan
+from zoo.tasks.density import Density
+from zoo.tasks.image import ImageRestoration
 
 
 def _package(rdf, zoo=None):
@@ -50,10 +55,13 @@ def test_free_size_of_format_05():
         channels=3,
     )
     contract = read_contract(_package(rdf))
-    assert (contract.task, contract.input_axes) == ("image", "bcyx")
-    assert (contract.scale, contract.halo, contract.channels) == (2, 8, 3)
-    assert (contract.minimum, contract.step, contract.fixed) == (32, 16, None)
+    grid = contract.grid
+    assert (contract.task.kind, grid.input_axes) == ("image", "bcyx")
+    assert grid.axes["y"] == Axis(scale=2, halo=8, minimum=32, step=16)
+    assert grid.channels == ("c0", "c1", "c2")
     assert contract.batch is None
+    # nobody else's description says what is in the frames
+    assert contract.input == Frames()
 
 
 def test_physical_scales_and_fixed_sizes():
@@ -61,45 +69,64 @@ def test_physical_scales_and_fixed_sizes():
         {"size": 64, "scale": 0.1}, {"size": REFERENCE, "scale": 0.0125}, batch=1
     )
     contract = read_contract(_package(rdf))
-    assert (contract.scale, contract.fixed, contract.batch) == (8, (64, 64), 1)
-    assert contract.halo is None
+    assert contract.grid.axes["x"] == Axis(scale=8, size=64, halo=None)
+    assert contract.batch == 1
     rdf = _format_05({"size": 64}, {"size": 128})
-    assert read_contract(_package(rdf)).scale == 2
+    assert read_contract(_package(rdf)).grid.scale("y") == 2
+
+
+def _format_04(axes, shape, out_axes=None, out_shape=None):
+    return {
+        "inputs": [{"name": "raw", "axes": axes, "shape": shape}],
+        "outputs": [
+            {"name": "out", "axes": out_axes or axes, "shape": out_shape or shape}
+        ],
+    }
 
 
 def test_format_04():
-    rdf = {
-        "inputs": [{"name": "raw", "axes": "byxc", "shape": [1, 32, 32, 2]}],
-        "outputs": [
-            {
-                "name": "out",
-                "axes": "byxc",
-                "shape": {
-                    "reference_tensor": "raw",
-                    "scale": [1, 2, 2, 1],
-                    "offset": [0, 0, 0, 0],
-                },
-                "halo": [0, 8, 8, 0],
-            }
-        ],
+    rdf = _format_04("byxc", [1, 32, 32, 2])
+    rdf["outputs"][0] |= {
+        "shape": {
+            "reference_tensor": "raw",
+            "scale": [1, 2, 2, 1],
+            "offset": [0, 0, 0, 0],
+        },
+        "halo": [0, 8, 8, 0],
     }
+    grid = read_contract(_package(rdf)).grid
+    assert grid.axes["y"] == Axis(scale=2, halo=4, size=32)
+    assert len(grid.channels) == 2
+
+
+def test_volumes_and_vectors_of_other_programs():
+    grid = read_contract(
+        _package(_format_04("bczyx", [1, 1, 8, 16, 16], None, [1, 1, 16, 16, 16]))
+    ).grid
+    assert (grid.space, grid.output_space) == ("zyx", "zyx")
+    assert (grid.scale("z"), grid.scale("y")) == (2, 1)
+    planes = _format_04("byxc", [1, 16, 16, 1], "bzyx", [1, 5, 16, 16])
+    assert read_contract(_package(planes)).grid.planes == 5
+    rdf = _format_05({"size": 16}, {"size": 16})
+    rdf["outputs"][0]["axes"] = [
+        {"type": "batch"},
+        {"type": "channel", "channel_names": ["x_nm", "y_nm", "z_nm"]},
+    ]
     contract = read_contract(_package(rdf))
-    assert (contract.scale, contract.halo, contract.channels) == (2, 4, 2)
-    assert contract.fixed == (32, 32)
+    assert (contract.input.kind, contract.task.kind) == ("regions", "parameters")
+    assert contract.task.columns == ("x_nm", "y_nm", "z_nm")
+    rdf["outputs"][0]["axes"][1]["channel_names"] = ["cat", "dog"]
+    with pytest.raises(BadPackage, match="numbers called cat, dog, not an image"):
+        read_contract(_package(rdf))
 
 
 @pytest.mark.parametrize(
     ("rdf", "message"),
     [
-        (_format_05({"size": 64}, {"size": 32}), "1/2"),
+        (_format_05({"size": 64}, {"size": 32}), "1/2 along y"),
         (_format_05({"size": 64}, {"size": {**REFERENCE, "offset": -4}}), "unknown"),
-        (
-            {
-                "inputs": [{"name": "a", "axes": "bczyx", "shape": [1, 1, 8, 8, 8]}],
-                "outputs": [{"name": "b", "axes": "bczyx", "shape": [1, 1, 8, 8, 8]}],
-            },
-            "two-dimensional",
-        ),
+        (_format_04("btyx", [1, 8, 8, 8]), "images and volumes"),
+        (_format_04("bzyx", [1, 8, 8, 8], "byx", [1, 8, 8]), "unknown factor along z"),
         (
             {
                 "inputs": [
@@ -112,84 +139,125 @@ def test_format_04():
     ],
 )
 def test_what_cannot_be_run(rdf, message):
-    with pytest.raises(BadPackage, match=message):
+    with pytest.raises(BadPackage, match=message) as caught:
         read_contract(_package(rdf))
+    assert "\n" not in str(caught.value)
 
 
-def test_own_section_wins():
+STORM = Contract(
+    grid=Grid.square(scale=8, halo=4),
+    input=Frames(scaling="spots"),
+    task=Density(threshold=0.3, window_px=5, ideal_peak=48.4),
+    tile={"y": 64, "x": 64},
+    training={"pixel_size_nm": (90.0, 110.0)},
+)
+
+
+def _own(**changes):
+    """Return a package of this zoo whose section differs from that of `STORM`."""
     rdf = _format_05({"size": 64, "scale": 64}, {"size": REFERENCE, "scale": 8})
-    config = {
-        "task": "density",
-        "scale": 8,
-        "halo": 4,
-        "step": 1,
-        "tile": 64,
-        "ideal_peak": 48.4,
-        "threshold": 0.3,
-        "window_px": 5,
-    }
-    contract = read_contract(_package(rdf, config))
-    assert (contract.task, contract.halo, contract.threshold) == ("density", 4, 0.3)
-    assert (contract.window_px, contract.ideal_peak) == (5, 48.4)
-    # the tile is for other programs; ours takes any frame from 8 x 8 px
-    assert (contract.fixed, contract.minimum, contract.step) == (None, 8, 1)
-    whole = read_contract(_package(rdf, config | {"halo": 0}))
-    assert whole.fixed == (64, 64)
-    with pytest.raises(BadPackage, match="no task"):
-        read_contract(_package(rdf, {"scale": 8}))
+    for tensor in (rdf["inputs"][0], rdf["outputs"][0]):
+        batch, channel, *space = tensor["axes"]
+        tensor["axes"] = [batch, *space, channel]
+    without = {"preprocessing", "postprocessing"}
+    contract = STORM.model_dump(mode="json", exclude_none=True, exclude=without)
+    return _package(rdf, {"version": 2, "contract": contract} | changes), contract
 
 
-def test_own_section_of_an_image_package():
-    rdf = _format_05({"size": 64}, {"size": 128}, channels=9)
-    config = {"task": "image", "scale": 2, "halo": 0, "tile": 64}
-    bare = read_contract(_package(rdf, config))
-    assert (bare.overlap, bare.reference, bare.frame_order) == (0, None, None)
-    stated = {"overlap": 16, "reference": "mean", "frame_order": "angle-major"}
-    contract = read_contract(_package(rdf, config | stated))
-    assert (contract.overlap, contract.fixed) == (16, (64, 64))
-    assert (contract.reference, contract.frame_order) == ("mean", "angle-major")
-    # tiles that a halo makes exact are not blended
-    local = read_contract(_package(rdf, config | stated | {"halo": 4}))
-    assert (local.overlap, local.fixed) == (0, None)
-    # nobody else's description says any of this
-    foreign = read_contract(_package(rdf))
-    assert (foreign.overlap, foreign.reference, foreign.frame_order) == (0, None, None)
+def test_own_section_is_the_contract():
+    package, _ = _own()
+    contract = read_contract(package)
+    assert contract.override(preprocessing=None, postprocessing=None) == STORM
+    # what stands with the tensors is taken from there
+    assert (contract.before, contract.after) == ((), ())
 
 
-@pytest.mark.parametrize("overlap", [-1, 64, 100])
-def test_impossible_overlap(overlap):
-    rdf = _format_05({"size": 64}, {"size": 128})
-    config = {"task": "image", "scale": 2, "tile": 64, "overlap": overlap}
-    with pytest.raises(BadPackage, match=f"overlap of {overlap} px .* 1 to 63 px"):
-        read_contract(_package(rdf, config))
+def test_what_is_wrong_with_an_own_section_is_named():
+    _, contract = _own()
+    task = contract["task"]
+    for changes, message in (
+        (
+            {"version": 1},
+            "written by an earlier version; make it anew with zoo package",
+        ),
+        ({"version": 3}, "written by another version"),
+        ({"contract": None}, "holds no contract"),
+        ({"contract": contract | {"halo": 4}}, "halo: there is no such field"),
+        (
+            {"contract": contract | {"task": task | {"treshold": 1}}},
+            "task.treshold: there is no such field",
+        ),
+        (
+            {"contract": contract | {"task": task | {"kind": "densety"}}},
+            "no task is of the kind 'densety'; did you mean density",
+        ),
+        (
+            {
+                "contract": contract
+                | {"grid": contract["grid"] | {"input_axes": "bcyx"}}
+            },
+            "has tensors byxc and byxc, its section for this zoo says bcyx and byxc",
+        ),
+    ):
+        with pytest.raises(BadPackage, match=message) as caught:
+            read_contract(_own(**changes)[0])
+        assert "\n" not in str(caught.value)
 
 
-STORM = Contract(task="density", scale=8, halo=4)
+def _image(**axis):
+    """Return an image package with equal promises for y and x."""
+    axis = Axis(**{"halo": 0} | axis)
+    grid = Grid(axes={"y": axis, "x": axis})
+    return Contract(grid=grid, input=Frames(), task=ImageRestoration())
+
+
+def _plan(contract, *lengths, **options):
+    return make_plan(
+        contract, dict(zip(contract.grid.space, lengths, strict=True)), **options
+    )
 
 
 @pytest.mark.parametrize("size", [(8, 8), (64, 64), (128, 128), (256, 512), (2048, 64)])
 def test_default_plan_stays_within_memory(size):
-    plan = make_plan(STORM, *size)
+    plan = _plan(STORM, *size)
     tall, wide = plan.tile
-    pixels = plan.batch * tall * wide * STORM.scale**2
-    assert pixels * BYTES_PER_OUTPUT_PIXEL <= MEMORY_BYTES
+    assert plan.batch * tall * wide * 64 * BYTES_PER_OUTPUT_PIXEL <= MEMORY_BYTES
     assert plan.shape == size
     assert (len(plan.tiles) == 1) == (size[0] * size[1] <= 128 * 128)
 
 
+def test_volumes_stay_whole_along_their_short_axis():
+    axis = Axis(halo=4, minimum=8)
+    grid = Grid(
+        input_axes="bzyxc",
+        output_axes="bzyxc",
+        axes={"z": Axis(halo=2, scale=2, minimum=4, step=2), "y": axis, "x": axis},
+    )
+    volumes = Contract(grid=grid, input=Frames(), task=ImageRestoration())
+    plan = _plan(volumes, 21, 500, 500)
+    assert plan.shape == (22, 500, 500)
+    assert plan.tile[0] == 22
+    assert len(plan.tiles) > 1
+    pixels = plan.batch * plan.tile[0] * plan.tile[1] * plan.tile[2] * 2
+    assert pixels * BYTES_PER_OUTPUT_PIXEL <= MEMORY_BYTES
+    assert _plan(volumes, 21, 500, 500, tile=40).tile == (22, 40, 40)
+    with pytest.raises(BadInput, match="3 x 500 x 500 px are smaller than the 4 x 8 x"):
+        _plan(volumes, 3, 500, 500)
+
+
 def test_batches_follow_the_area():
-    assert make_plan(STORM, 32, 32).batch > make_plan(STORM, 64, 64).batch > 1
-    assert make_plan(STORM, 128, 128).batch == 1
-    assert make_plan(STORM, 128, 128, batch_size=3).batch == 3
-    assert make_plan(STORM, 128, 128, batch_size=3).chunk == 3
-    assert make_plan(Contract(task="image", batch=1), 32, 32).batch == 1
+    assert _plan(STORM, 32, 32).batch > _plan(STORM, 64, 64).batch > 1
+    assert _plan(STORM, 128, 128).batch == 1
+    assert _plan(STORM, 128, 128, batch_size=3).batch == 3
+    assert _plan(STORM, 128, 128, batch_size=3).chunk == 3
+    assert _plan(_image().override(batch=1), 32, 32).batch == 1
 
 
 def test_sizes_are_padded_to_what_the_network_takes():
-    pooling = Contract(task="image", minimum=16, step=16, halo=16)
-    plan = make_plan(pooling, 70, 33)
+    pooling = _image(minimum=16, step=16, halo=16)
+    plan = _plan(pooling, 70, 33)
     assert (plan.shape, plan.tile) == ((80, 48), (80, 48))
-    plan = make_plan(pooling, 150, 33, tile=64)
+    plan = _plan(pooling, 150, 33, tile=64)
     assert (plan.shape, plan.tile) == ((160, 48), (64, 48))
 
 
@@ -198,46 +266,57 @@ def test_sizes_are_padded_to_what_the_network_takes():
     [
         (STORM, 4, "8 px or more"),
         (STORM, 8, "halo of 4 px"),
-        (Contract(task="image", minimum=16, step=16), 40, "steps of 16 px"),
-        (Contract(task="image", fixed=(64, 64)), 32, "64 x 64 px only"),
+        (_image(minimum=16, step=16), 40, "steps of 16 px"),
+        (_image(size=64), 32, "64 x 64 px only"),
     ],
 )
 def test_impossible_tiles(contract, tile, message):
     with pytest.raises(BadInput, match=message):
-        make_plan(contract, 100, 100, tile=tile)
+        _plan(contract, 100, 100, tile=tile)
 
 
 def test_small_frames_are_refused():
     with pytest.raises(BadInput, match="7 x 64 px are smaller than the 8 x 8 px"):
-        make_plan(STORM, 7, 64)
+        _plan(STORM, 7, 64)
     with pytest.raises(BadInput, match="63 x 64 px are smaller than the 64 x 64 px"):
-        make_plan(Contract(task="image", minimum=64), 63, 64)
+        _plan(_image(minimum=64), 63, 64)
 
 
 def test_fixed_tile_is_filled_by_small_frames_from_8_px():
-    contract = Contract(task="image", scale=2, fixed=(64, 64), overlap=16)
-    plan = make_plan(contract, 8, 63)
+    contract = _image(scale=2, size=64, overlap=16)
+    plan = _plan(contract, 8, 63)
     assert (plan.shape, plan.tile, plan.offset) == ((64, 64), (64, 64), (28, 0))
     assert (len(plan.tiles), plan.blended) == (1, False)
-    plan = make_plan(contract, 65, 13)
+    plan = _plan(contract, 65, 13)
     assert (plan.shape, plan.tile, plan.offset) == ((65, 64), (64, 64), (0, 25))
-    assert (len(plan.tiles), plan.blended) == (2, True)
+    assert (len(plan.tiles), plan.blended, plan.seams) == (2, True, False)
     for size in ((7, 64), (64, 7)):
         with pytest.raises(BadInput, match="smaller than the 8 x 8 px"):
-            make_plan(contract, *size)
+            _plan(contract, *size)
 
 
 def test_fixed_tile_without_overlap_is_joined_hard():
     """As packages of other programs declare it: an eighth of the tile is not kept."""
-    plan = make_plan(Contract(task="image", fixed=(64, 64), halo=None), 100, 100)
-    assert not plan.blended
-    assert plan.tiles[0].x.stop - plan.tiles[0].x.keep_stop >= 64 // 8
+    plan = _plan(_image(size=64, halo=None), 100, 100)
+    assert (plan.blended, plan.seams) == (False, True)
+    _, x = plan.tiles[0]
+    assert x.stop - x.keep_stop >= 64 // 8
 
 
 def test_fixed_tile_of_a_network_with_steps():
     """One size holds whole steps: frames need no padding to them."""
-    plan = make_plan(Contract(task="image", fixed=(64, 64), step=16), 100, 75)
+    plan = _plan(_image(size=64, step=16), 100, 75)
     assert (plan.shape, plan.tile) == ((100, 75), (64, 64))
+
+
+def test_vectors_need_frames_of_the_size_of_the_network():
+    axis = Axis(size=32)
+    grid = Grid(output_axes="bc", axes={"y": axis, "x": axis})
+    contract = Contract(grid=grid, input=Frames(), task=ImageRestoration())
+    assert _plan(contract, 32, 32).tile == (32, 32)
+    for lengths in ((32, 40), (16, 32)):
+        with pytest.raises(BadInput, match="takes frames of 32 x 32 px only"):
+            _plan(contract, *lengths)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
-from zoo.predict.contract import Contract
+from zoo.core.grid import Grid
+from zoo.inputs.frames import Frames
 from zoo.predict.engines import KerasEngine, make_engine, thread_count
 from zoo.predict.forward import forward
 from zoo.predict.plan import make_plan
+from zoo.tasks.image import ImageRestoration
+
+CONTRACT = Contract(
+    grid=Grid.square(scale=2, halo=2),
+    input=Frames(),
+    task=ImageRestoration(),
+    preprocessing=(),
+    postprocessing=(),
+)
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -34,7 +45,7 @@ def network(tmp_path_factory):
 
 def test_output_is_that_of_the_network(network):
     path, model = network
-    engine = KerasEngine(path, Contract(task="image", scale=2))
+    engine = KerasEngine(path, CONTRACT)
     batch = np.random.default_rng(0).random((3, 10, 13, 1), dtype=np.float32)
     output = engine(batch)
     assert (output.shape, output.dtype) == ((3, 20, 26, 1), np.float32)
@@ -43,13 +54,13 @@ def test_output_is_that_of_the_network(network):
 
 
 def test_tiles_equal_the_whole(network):
-    contract = Contract(task="image", scale=2, halo=2)
-    engine = KerasEngine(network[0], contract)
+    engine = KerasEngine(network[0], CONTRACT)
     frames = np.random.default_rng(1).random((2, 40, 33, 1), dtype=np.float32)
-    whole = forward(engine, contract, frames, plan=make_plan(contract, 40, 33))
-    plan = make_plan(contract, 40, 33, tile=16, batch_size=5)
+    sizes = {"y": 40, "x": 33}
+    whole = forward(engine, CONTRACT, frames, plan=make_plan(CONTRACT, sizes))
+    plan = make_plan(CONTRACT, sizes, tile=16, batch_size=5)
     assert len(plan.tiles) > 4
-    tiled = forward(engine, contract, frames, plan=plan)
+    tiled = forward(engine, CONTRACT, frames, plan=plan)
     np.testing.assert_allclose(tiled, whole, atol=1e-6)
 
 
@@ -63,13 +74,15 @@ def test_file_is_inspected_before_it_is_loaded(network, tmp_path):
             if name == "config.json":
                 content = content.replace(b'"UpSampling2D"', b'"Lambda"')
             new.writestr(name, content)
+    axes = [{"id": i, "size": 16} for i in ("y", "x")]
+    axes = [{"id": "batch"}, *axes, {"id": "channel"}]
     package = SimpleNamespace(
         name="foreign",
-        zoo={"task": "image"},
+        zoo={},
         weights={"keras_v3": {}},
         weights_path=lambda _: path,
-        inputs=[{"axes": [{"id": i} for i in ("batch", "y", "x", "channel")]}],
-        outputs=[{"axes": [{"id": i} for i in ("batch", "y", "x", "channel")]}],
+        inputs=[{"axes": axes}],
+        outputs=[{"axes": axes}],
     )
     with pytest.raises(BadPackage, match="Lambda layer"):
         make_engine(package)
@@ -86,7 +99,7 @@ def test_file_that_keras_cannot_load(network, tmp_path):
                 content = content.replace(b'"UpSampling2D"', b'"UpSampling9D"')
             new.writestr(name, content)
     with pytest.raises(BadPackage, match="cannot be loaded by Keras"):
-        KerasEngine(path, Contract(task="image", scale=2))
+        KerasEngine(path, CONTRACT)
 
 
 def test_threads():

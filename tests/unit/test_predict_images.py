@@ -1,7 +1,7 @@
 """Image packages: raw frames, hyperstacks, error maps, intensities, through the zoo.
 
 The networks are stand-ins made by hand: a weighted sum of the channels on a grid twice
-as fine.  One takes nine raw frames, the other one picture.
+as fine.  One takes nine raw frames, the other one image.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import onnx
 import pytest
 import tifffile
 import yaml
-from matplotlib import image as pictures
+from matplotlib import image as png
 from onnx import TensorProto, helper, numpy_helper
 from scipy import ndimage
 
@@ -23,7 +23,9 @@ from zoo import cli
 from zoo.core.errors import BadInput, BadPackage
 from zoo.io.stacks import open_stack
 from zoo.predict.predictor import Predictor
+from zoo.predict.writing import FolderWriter
 
+RAW_KIND = {"kind": "raw_frames"}
 RAW = [f"angle{a}_phase{p}" for a in (1, 2, 3) for p in (1, 2, 3)]
 FILES = ["error_map.ome.tif", "image.ome.tif", "preview.png", "report.json"]
 WEIGHTS = np.arange(1.0, 10) / 45
@@ -59,7 +61,7 @@ def _network(path, weights):
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
 
 
-def _package(folder, names, *, weights=WEIGHTS, **config):
+def _package(folder, names, *, weights=WEIGHTS, kind=None, task=None):
     folder.mkdir(parents=True)
     _network(folder / "model.onnx", weights)
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
@@ -76,19 +78,21 @@ def _package(folder, names, *, weights=WEIGHTS, **config):
     target = tensor(
         "image", ["structure"], 2.0, lambda a: {"tensor_id": "raw", "axis_id": a}
     )
-    defaults = {
-        "version": 1,
-        "task": "image",
-        "scale": 2,
-        "halo": 2,
-        "step": 1,
-        "minimum": 16,
-        "reference": "mean",
-        "training": {"pixel_size_nm": 62.6},
+    if kind is None:
+        kind = {"kind": "frames", "scaling": "image", "diffraction_limited": True}
+        if len(names) == 9:
+            kind = {"kind": "raw_frames"}
+    axis = {"scale": 2, "halo": 2, "minimum": 16}
+    contract = {
+        "grid": {
+            "axes": {"y": axis, "x": axis},
+            "channels": list(names),
+            "outputs": ["structure"],
+        },
+        "input": kind,
+        "task": task or {"kind": "image"},
+        "training": {"pixel_size_nm": [62.6, 62.6]},
     }
-    if len(names) == 9:
-        defaults["frame_order"] = "angle-major"
-    chosen = {k: v for k, v in (defaults | config).items() if v is not None}
     rdf = {
         "format_version": "0.5.10",
         "type": "model",
@@ -100,7 +104,7 @@ def _package(folder, names, *, weights=WEIGHTS, **config):
         "weights": {
             "onnx": {"source": "model.onnx", "sha256": digest, "opset_version": 17}
         },
-        "config": {"superres_zoo": chosen},
+        "config": {"superres_zoo": {"version": 2, "contract": contract}},
     }
     (folder / "rdf.yaml").write_text(yaml.safe_dump(rdf), encoding="utf-8")
     return folder
@@ -118,14 +122,14 @@ def widefield(tmp_path_factory):
 
 
 def _scene(size=40, seed=3):
-    """Return a smooth picture of blobs, between 0 and 1."""
+    """Return a smooth image of blobs, between 0 and 1."""
     rng = np.random.default_rng(seed)
     smooth = ndimage.gaussian_filter(rng.random((size, size + 4)) ** 20, 1.5)
     return smooth / smooth.max()
 
 
 def _raw(groups=1, seed=3):
-    """Return raw frames (t * 9, y, x) under stripes, phases of an angle in a row."""
+    """Return raw frames (t * 9, y, x), the phases of an angle in a row."""
     scene = _scene(seed=seed)
     y, x = np.mgrid[: scene.shape[0], : scene.shape[1]]
     frames = []
@@ -133,8 +137,8 @@ def _raw(groups=1, seed=3):
         direction = np.pi * angle / 3 + 0.3
         along = y * np.sin(direction) + x * np.cos(direction)
         for phase in range(3):
-            stripes = 1 + 0.8 * np.cos(2 * np.pi * (0.21 * along + phase / 3))
-            frames.append(100 + 2000 * scene * stripes)
+            fringes = 1 + 0.8 * np.cos(2 * np.pi * (0.21 * along + phase / 3))
+            frames.append(100 + 2000 * scene * fringes)
     return np.tile(np.array(frames), (groups, 1, 1)).round().astype(np.uint16)
 
 
@@ -144,7 +148,7 @@ def _swapped(raw):
 
 
 def _series(frames=4):
-    """Return pictures (t, y, x) of a sample that moves and bleaches."""
+    """Return images (t, y, x) of a sample that moves and bleaches."""
     scene = 100 + 2000 * _scene()
     fade = 0.9 ** np.arange(frames)[:, None, None]
     moved = np.stack([np.roll(scene, n, axis=1) for n in range(frames)])
@@ -171,9 +175,8 @@ def test_raw_frames_are_read_nine_by_nine(sim, tmp_path):
             assert "phase" not in tiff.ome_metadata
     with open_stack(tmp_path / "out" / "image.ome.tif") as stack:
         assert stack.pixel_size_nm == pytest.approx(31.3)
-    assert result.image.shape == result.error_map.shape == (80, 88, 1)
-    assert result.rsp.shape == result.rse.shape == (3, 1)
-    np.testing.assert_allclose(result.preview_source, _raw().mean(axis=0), rtol=1e-6)
+    assert result.image is None  # a series of them is in the file only
+    assert result.pixel_size_nm == pytest.approx(31.3)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["frames"] == 3
     assert report["input"]["channels"] == 9
@@ -182,8 +185,9 @@ def test_raw_frames_are_read_nine_by_nine(sim, tmp_path):
     assert report["options"]["match_intensity"] is False
     errors = report["error_map"]
     assert [row["frame"] for row in errors["per_frame"]] == [1, 2, 3]
-    assert errors["rsp"] == pytest.approx(result.rsp.mean(), rel=1e-5)
-    assert errors["rse"] == pytest.approx(result.rse.mean(), rel=1e-5)
+    for name in ("rsp", "rse"):
+        rows = [row[name] for row in errors["per_frame"]]
+        assert errors[name] == pytest.approx(np.mean(rows), rel=1e-5)
     assert errors["sigma_nm"] == pytest.approx(31.3 * errors["sigma_px"], rel=1e-4)
 
 
@@ -200,16 +204,19 @@ def test_orders_of_raw_frames(sim):
 
 
 def test_packages_may_want_the_other_order(tmp_path, sim):
-    other = _package(tmp_path / "other", RAW, frame_order="phase-major")
+    other = _package(tmp_path / "other", RAW, kind=RAW_KIND | {"order": "phase-major"})
     expected = Predictor(sim).predict(_swapped(_raw()), pixel_size_nm=62.6).image
     # the same weights, on frames that it is handed in its own order
     result = Predictor(other, frame_order="angle-major").predict(
         _raw(), pixel_size_nm=62.6
     )
     np.testing.assert_array_equal(result.image, expected)
-    odd = _package(tmp_path / "odd", RAW, frame_order="random")
-    with pytest.raises(BadPackage, match="angle-major or phase-major"):
+    odd = _package(tmp_path / "odd", RAW, kind=RAW_KIND | {"order": "random"})
+    with pytest.raises(BadPackage, match="'angle-major' or 'phase-major'"):
         Predictor(odd)
+    five = _package(tmp_path / "five", RAW, kind=RAW_KIND | {"phases": 5})
+    with pytest.raises(BadPackage, match="takes 15 raw frames and its network 9"):
+        Predictor(five).predict(_raw(), pixel_size_nm=62.6)
 
 
 def test_what_looks_wrong_with_the_order_is_told(sim, monkeypatch):
@@ -219,7 +226,7 @@ def test_what_looks_wrong_with_the_order_is_told(sim, monkeypatch):
         asked.append((frames.shape, order))
         return "turn it round"
 
-    monkeypatch.setattr("zoo.predict.raw_frames.order_warning", judge)
+    monkeypatch.setattr("zoo.inputs.raw_frames.order_warning", judge)
     predictor = Predictor(sim, frame_order="phase-major")
     result = predictor.predict(_raw(2), pixel_size_nm=62.6)
     assert "turn it round" in result.warnings
@@ -243,8 +250,7 @@ def test_hyperstacks_go_channel_by_channel(widefield, tmp_path):
     )
     predictor = Predictor(widefield)
     result = predictor.predict(path)
-    assert (result.image_axes, result.image.shape) == ("tyxc", (3, 80, 88, 2))
-    assert result.rsp.shape == (3, 2)
+    assert (result.main.axes, result.image.shape) == ("tyxc", (3, 80, 88, 2))
     assert result.warnings == []
     for channel in (0, 1):
         alone = predictor.predict(movie[:, channel], pixel_size_nm=62.6)
@@ -285,7 +291,7 @@ def test_a_series_does_not_flicker_and_a_hot_pixel_does_not_darken(widefield):
     np.testing.assert_allclose(other[far], clean[far], atol=0.01)
     by_frame = Predictor(widefield, normalization="frame")
     assert by_frame.predict(hot, pixel_size_nm=62.6).image[2, 20:].max() < 0.05
-    # also a single picture
+    # also a single image
     single = predictor.predict(hot[2], pixel_size_nm=62.6)
     assert single.report["options"]["normalization"] == "movie"
     assert single.image[20:].max() > 0.6
@@ -315,7 +321,6 @@ def test_intensities_are_those_of_the_input(widefield, sim):
     bare = Predictor(sim, match_intensity=True, error_map=False)
     result = bare.predict(_raw(), pixel_size_nm=62.6)
     assert result.error_map is None
-    assert result.rsp is None
     assert result.report["error_map"] == {"skipped": "switched off"}
     assert len(result.report["intensity"]["alpha"]) == 1
     widefield_mean = _raw().mean(axis=0).mean()
@@ -335,12 +340,12 @@ def test_channels_are_matched_on_their_own(widefield, tmp_path):
 
 
 def test_error_map_shows_what_a_network_leaves_out(tmp_path):
-    """A picture that is the opposite of its input has nothing in common with it."""
+    """A image that is the opposite of its input has nothing in common with it."""
     liar = _package(tmp_path / "liar", ["widefield"], weights=[-1.0])
     predictor = Predictor(liar, match_intensity=True)
     result = predictor.predict(_series(3), pixel_size_nm=62.6)
-    assert (result.rsp < -0.9).all()
-    assert any("3 of 3 pictures have nothing in common" in w for w in result.warnings)
+    assert all(r["rsp"] < -0.9 for r in result.report["error_map"]["per_frame"])
+    assert any("3 of 3 images have nothing in common" in w for w in result.warnings)
     # no negative of the sample: the mean is the best that is not one
     expected = np.broadcast_to(
         _series(3).mean(axis=(1, 2), keepdims=True), result.image.shape
@@ -348,7 +353,7 @@ def test_error_map_shows_what_a_network_leaves_out(tmp_path):
     np.testing.assert_allclose(result.image, expected, rtol=1e-3)
 
 
-def test_flat_pictures_have_no_correlation(widefield, tmp_path):
+def test_flat_images_have_no_correlation(widefield, tmp_path):
     flat = np.full((2, 20, 20), 100, np.uint16)
     result = Predictor(widefield).predict_to_folder(
         flat, tmp_path / "out", pixel_size_nm=62.6
@@ -391,28 +396,29 @@ def test_pixel_sizes(widefield, size_nm, words, reason):
 
 
 def test_only_what_is_a_reference_is_compared(tmp_path):
-    unknown = _package(tmp_path / "u", ["holes"], weights=[1.0], reference=None)
+    unknown = _package(
+        tmp_path / "u", ["holes"], weights=[1.0], kind={"kind": "frames"}
+    )
     result = Predictor(unknown).predict(_series(2), pixel_size_nm=62.6)
     assert result.error_map is None
     assert "diffraction-limited" in result.report["error_map"]["skipped"]
     # neither a reference nor raw frames: the declared processing stays
     assert result.report["options"]["normalization"] == "frame"
-    with pytest.raises(BadInput, match="--match-intensity"):
-        Predictor(unknown, match_intensity=True)
+    with pytest.raises(BadInput, match="leave --match-intensity out"):
+        Predictor(unknown, match_intensity=True).predict(_series(2))
 
 
-@pytest.mark.parametrize(("maps", "times"), [(True, 3), (False, 2)])
-def test_room_counts_maps_and_channels(widefield, tmp_path, monkeypatch, maps, times):
+def test_room_counts_channels_and_the_tiff(widefield, tmp_path, monkeypatch):
     tifffile.imwrite(
         tmp_path / "c.tif", _two_colours(3), imagej=True, metadata={"axes": "TCYX"}
     )
-    needed = times * 3 * 2 * 80 * 88 * 4
-    predictor = Predictor(widefield, error_map=maps)
+    needed = 2 * 3 * 2 * 80 * 88 * 4
+    predictor = Predictor(widefield, error_map=False)
     usage = shutil.disk_usage(tmp_path)
     for free, enough in ((needed - 1, False), (needed, True)):
         less = usage._replace(free=free)
         monkeypatch.setattr(shutil, "disk_usage", lambda _, less=less: less)
-        monkeypatch.setattr(Predictor, "_run", _stop)
+        monkeypatch.setattr(FolderWriter, "finish", _stop)
         with pytest.raises(KeyError if enough else OSError):
             predictor.predict_to_folder(tmp_path / "c.tif", tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -430,8 +436,8 @@ def test_results_of_other_options_are_removed(widefield, tmp_path):
     )
     names = sorted(file.name for file in out.iterdir())
     assert names == FILES[1:]
-    # three pictures side by side, now two
-    height, width, _ = pictures.imread(out / "preview.png").shape
+    # three images side by side, now two
+    height, width, _ = png.imread(out / "preview.png").shape
     assert 1.9 < width / height < 2.3
 
 
@@ -494,7 +500,7 @@ def test_bad_recordings_for_raw_frames(refused, sim, tmp_path, write, message):
     assert "raw.tif" in err or "px" in err
 
 
-def test_colour_pictures_are_no_hyperstacks(refused, widefield, tmp_path):
+def test_colour_images_are_no_hyperstacks(refused, widefield, tmp_path):
     _colour(tmp_path / "rgb.tif")
     err = refused("predict", widefield, tmp_path / "rgb.tif", "-o", tmp_path / "out")
     assert "colour (RGB)" in err
@@ -503,12 +509,12 @@ def test_colour_pictures_are_no_hyperstacks(refused, widefield, tmp_path):
 def test_bad_options(refused, sim, widefield, tmp_path):
     tifffile.imwrite(tmp_path / "raw.tif", _raw())
     words = ("predict", sim, tmp_path / "raw.tif", "-o", tmp_path / "out")
-    err = refused(*words, "--frame-order", "random")
-    assert "angle-major or phase-major, not 'random'" in err
-    assert "threshold is for density" in refused(*words, "--threshold", "0.2")
+    with pytest.raises(BadInput, match="'angle-major' or 'phase-major', not 'random'"):
+        Predictor(sim, frame_order="random")
+    assert "threshold is no option of" in refused(*words, "--threshold", "0.2")
     single = ("predict", widefield, tmp_path / "raw.tif", "-o", tmp_path / "out")
     err = refused(*single, "--frame-order", "angle-major")
-    assert "leave --frame-order out" in err
+    assert "frame_order is no option of" in err
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "image.ome.tif").write_text("precious", encoding="utf-8")
     assert "--overwrite" in refused(*words)
@@ -519,15 +525,16 @@ def test_packages_without_intensities_to_match(refused, tmp_path):
         tmp_path / "density",
         ["movie"],
         weights=[1.0],
-        task="density",
-        reference=None,
-        ideal_peak=1.0,
+        kind={"kind": "frames", "scaling": "spots"},
+        task={"kind": "density"},
     )
-    unknown = _package(tmp_path / "u", ["holes"], weights=[1.0], reference=None)
+    unknown = _package(
+        tmp_path / "u", ["holes"], weights=[1.0], kind={"kind": "frames"}
+    )
     tifffile.imwrite(tmp_path / "movie.tif", _series(), photometric="minisblack")
     for package, message in (
-        (density, "density of emitters"),
-        (unknown, "does not say"),
+        (density, "match_intensity is no option of"),
+        (unknown, "leave --match-intensity out"),
     ):
         err = refused(
             "predict",
@@ -536,7 +543,6 @@ def test_packages_without_intensities_to_match(refused, tmp_path):
             *("-o", tmp_path / "out", "--pixel-size-nm", "100", "--match-intensity"),
         )
         assert message in err
-        assert "leave --match-intensity out" in err
 
 
 def test_options_of_the_command_line_arrive(sim, tmp_path, capsys):

@@ -7,7 +7,13 @@ import pytest
 from scipy import ndimage
 
 from zoo.core.errors import BadInput
-from zoo.predict.tiling import cut, join, padded_length, plan_spans, plan_tiles
+from zoo.predict.tiling import (
+    cut_batches,
+    join,
+    padded_length,
+    plan_spans,
+    plan_tiles,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +43,7 @@ def test_no_more_tiles_than_needed():
     # 4 tiles of 128 with a stride of 120 cover 128 + 3 * 120 = 488 px
     assert len(plan_spans(488, tile=128, halo=4)) == 4
     assert len(plan_spans(489, tile=128, halo=4)) == 5
-    assert len(plan_tiles(488, 100, tile=128, halo=4)) == 4
+    assert len(plan_tiles((488, 100), tile=(128, 128), halo=(4, 4))) == 4
 
 
 def test_short_tile_is_refused():
@@ -48,19 +54,34 @@ def test_short_tile_is_refused():
         plan_spans(67, tile=32, halo=2, step=8)
 
 
-def test_cut_and_join_undo_each_other():
+@pytest.mark.parametrize(
+    ("shape", "tile", "halo"),
+    [((50, 37), (16, 20), (2, 2)), ((9, 20, 31), (5, 20, 16), (1, 0, 3))],
+)
+def test_cut_and_join_undo_each_other(shape, tile, halo):
     rng = np.random.default_rng(1)
-    frames = rng.random((2, 50, 37, 2), dtype=np.float32)
-    tiles = plan_tiles(50, 37, tile=(16, 20), halo=2)
-    crops = cut(frames, tiles)
-    assert crops.shape == (2 * len(tiles), 16, 20, 2)
-    np.testing.assert_array_equal(
-        join(crops, tiles, (50, 37), count=2, scale=1), frames
-    )
-    big = crops.repeat(3, axis=1).repeat(3, axis=2)
-    np.testing.assert_array_equal(
-        join(big, tiles, (50, 37), count=2, scale=3), frames.repeat(3, 1).repeat(3, 2)
-    )
+    frames = rng.random((2, *shape, 2), dtype=np.float32)
+    tiles = plan_tiles(shape, tile=tile, halo=halo)
+    crops = np.concatenate(list(cut_batches(frames, tiles, 3)))
+    assert crops.shape == (2 * len(tiles), *tile, 2)
+    ones = [1] * len(shape)
+    joined = join(crops, tiles, shape, count=2, scales=ones)
+    np.testing.assert_array_equal(joined, frames)
+    scales = [2, 3, 4][: len(shape)]
+    for axis, scale in enumerate(scales, start=1):
+        crops, frames = crops.repeat(scale, axis), frames.repeat(scale, axis)
+    joined = join(crops, tiles, shape, count=2, scales=scales)
+    np.testing.assert_array_equal(joined, frames)
+
+
+def test_planes_that_only_the_output_has_are_joined_whole():
+    frames = np.random.default_rng(1).random((2, 30, 37, 1), dtype=np.float32)
+    tiles = plan_tiles((30, 37), tile=(16, 20), halo=(2, 2))
+    crops = np.concatenate(list(cut_batches(frames, tiles, 3)))
+    planes = crops[:, None] * np.arange(1, 4, dtype=np.float32)[:, None, None, None]
+    joined = join(planes, tiles, (30, 37), count=2, scales=(1, 1))
+    assert joined.shape == (2, 3, 30, 37, 1)
+    np.testing.assert_array_equal(joined[:, 2], 3 * frames)
 
 
 @pytest.mark.parametrize(("halo", "equal"), [(3, True), (2, False)])
@@ -71,8 +92,9 @@ def test_tiled_filter_equals_whole_including_zero_padding(halo, equal):
         return ndimage.convolve(frames, np.ones((1, 7, 7, 1)), mode="constant")
 
     frames = np.random.default_rng(2).random((3, 61, 90, 1))
-    tiles = plan_tiles(61, 90, tile=24, halo=halo)
-    joined = join(filtered(cut(frames, tiles)), tiles, (61, 90), count=3, scale=1)
+    tiles = plan_tiles((61, 90), tile=(24, 24), halo=(halo, halo))
+    crops = np.concatenate(list(cut_batches(frames, tiles, 99)))
+    joined = join(filtered(crops), tiles, (61, 90), count=3, scales=(1, 1))
     assert np.allclose(joined, filtered(frames), atol=1e-5) == equal
 
 

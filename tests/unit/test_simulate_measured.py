@@ -101,7 +101,7 @@ def test_the_declared_pixel_size_stands_in_for_a_missing_one(folder):
 
 
 def test_a_record_is_the_beginning_of_the_recording(folder):
-    counts, truth, _ = MeasuredFrames(folder=folder).record(generator(0), frames=3)
+    counts, truth, *_ = MeasuredFrames(folder=folder).record(generator(0), frames=3)
     assert counts.shape == (3, 18, 24)
     assert isinstance(truth, Localizations)
     assert truth.frame.tolist() == [1, 2, 3]

@@ -1,7 +1,6 @@
-"""Pairs and test pictures for image networks: what they promise."""
+"""Pairs for image networks: what they promise."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -9,12 +8,8 @@ import pytest
 from zoo.core.random import generator
 from zoo.physics.camera import Scmos
 from zoo.physics.sim_reconstruction import (
-    reconstruct,
     sim_support_per_um,
-    wiener_parameter,
 )
-from zoo.simulate.frames import CameraPrior
-from zoo.simulate.image_benchmark import SIGNAL_LEVELS, ImageBenchmark
 from zoo.simulate.sim_images import SimPairs, expose, scaled_counts, scaled_target
 
 SMALL = SimPairs(crop_px=32, field_px=32)
@@ -42,27 +37,27 @@ def test_pairs_have_the_networks_shapes_and_range(source, channels, structure):
     for index in range(3):
         part, _ = source.sample(generator(0, index))
         assert 0 <= part.min() < part.max() <= 1
-        picture, target = whole.sample(generator(0, index))
-        assert picture.shape == (32, 32, channels)
+        image, target = whole.sample(generator(0, index))
+        assert image.shape == (32, 32, channels)
         assert target.shape == (64, 64, 1)
-        assert picture.dtype == target.dtype == np.float32
+        assert image.dtype == target.dtype == np.float32
         # all frames share one scale
-        assert (picture.min(), picture.max()) == (0.0, pytest.approx(1.0))
+        assert (image.min(), image.max()) == (0.0, pytest.approx(1.0))
         assert target.min() == 0.0
         assert 0.0 < target.max() <= 1.0
     again = whole.sample(generator(0, 2))
-    np.testing.assert_array_equal(picture, again[0])
+    np.testing.assert_array_equal(image, again[0])
     np.testing.assert_array_equal(target, again[1])
 
 
-def test_pictures_show_their_targets():
+def test_images_show_their_targets():
     source = SimPairs(photons=(600, 600), haze=(0.0, 0.2), crop_px=64)
     for index in range(6):
-        picture, target = source.sample(generator(5, index))
-        even = np.kron(picture.mean(axis=2), np.ones((2, 2)))
-        assert correlation(even, target[..., 0]) > 0.7
+        image, target = source.sample(generator(5, index))
+        widefield = np.kron(image.mean(axis=2), np.ones((2, 2)))
+        assert correlation(widefield, target[..., 0]) > 0.7
         shifted = np.roll(target[..., 0], 9, axis=0)
-        assert correlation(even, shifted) < correlation(even, target[..., 0])
+        assert correlation(widefield, shifted) < correlation(widefield, target[..., 0])
 
 
 def test_signal_level_is_the_mean_where_the_photons_are():
@@ -81,7 +76,7 @@ def test_signal_level_is_the_mean_where_the_photons_are():
 
 def test_background_and_haze_come_on_top():
     options = {"tirf_share": 0.0, "haze_defocus_nm": (800.0, 800.0)}
-    clean, even, hazy = (
+    clean, plain, hazy = (
         WIDEFIELD.override(background=level, haze=haze, **options).scene(
             generator(3), "actin"
         )
@@ -91,9 +86,9 @@ def test_background_and_haze_come_on_top():
             ((0.0, 0.0), (1.0, 1.0)),
         )
     )
-    added = even.frames - clean.frames
-    np.testing.assert_allclose(added, even.background, rtol=1e-3)
-    assert 0.05 < even.background / clean.frames.max() < 0.5
+    added = plain.frames - clean.frames
+    np.testing.assert_allclose(added, plain.background, rtol=1e-3)
+    assert 0.05 < plain.background / clean.frames.max() < 0.5
     fog = hazy.frames - clean.frames
     # as much light again in all, and without detail
     assert 0.3 < fog.mean() / clean.frames.mean() < 3
@@ -125,7 +120,7 @@ def test_target_ends_at_the_support():
     assert spectrum[between].sum() > 1e-3 * spectrum.sum()
 
 
-def test_a_picture_beside_the_sample_stays_empty():
+def test_an_image_beside_the_sample_stays_empty():
     scene = SMALL.scene(generator(8), "er")
     beside = scene._replace(target=scene.target * 0 + 1e-9)
     assert scaled_target(beside).max() < 1e-3
@@ -158,9 +153,7 @@ def test_a_structure_can_be_left_out():
 
 
 def test_declarations_survive_json_and_refuse_nonsense():
-    for declaration in (SMALL, ImageBenchmark()):
-        text = declaration.model_dump_json()
-        assert type(declaration).model_validate(json.loads(text)) == declaration
+    assert SimPairs.model_validate(json.loads(SMALL.model_dump_json())) == SMALL
     for name, value, message in (
         ("na", (1.4, 1.2), "positive bounds"),
         ("photons", (0.0, 10.0), "positive bounds"),
@@ -172,90 +165,3 @@ def test_declarations_survive_json_and_refuse_nonsense():
     ):
         with pytest.raises(ValueError, match=message):
             SMALL.override(**{name: value})
-
-
-def test_benchmark_holds_every_structure_at_every_level():
-    benchmark = ImageBenchmark(images=1, conditions=SMALL)
-    pictures = list(benchmark.pictures())
-    names = [picture.name for picture in pictures]
-    assert len(names) == len(set(names)) == 5 * 9
-    assert names[:2] == ["microtubules/15", "microtubules/25"]
-    assert {picture.photons for picture in pictures} == set(SIGNAL_LEVELS)
-    for picture in pictures:
-        assert picture.input.shape == (32, 32, 9)
-        assert picture.target.shape == (64, 64, 1)
-        assert picture.frames.shape == (9, 32, 32)
-
-
-def test_benchmark_repeats_its_samples_and_renews_its_noise():
-    benchmark = ImageBenchmark(
-        images=2, structures=("actin", "er"), photon_levels=(15, 600), conditions=SMALL
-    )
-    first, again = list(benchmark.pictures()), list(benchmark.pictures())
-    for one, other in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one.input, other.input)
-    dim, bright, next_dim = first[:3]
-    np.testing.assert_array_equal(dim.target, bright.target)
-    assert dim.pattern == bright.pattern
-    assert not np.array_equal(dim.target, next_dim.target)
-    # a part of the set is that part of the whole set
-    alone = ImageBenchmark(
-        images=1, structures=("er",), photon_levels=(600,), conditions=SMALL
-    )
-    np.testing.assert_array_equal(next(alone.pictures()).input, first[5].input)
-    # light under which it is taken changes neither samples nor microscopes
-    even = next(benchmark.override(conditions=WIDEFIELD).pictures())
-    np.testing.assert_array_equal(even.target, dim.target)
-    assert even.optics == dim.optics
-    assert even.input.shape == (32, 32, 1)
-
-
-@pytest.mark.parametrize("conditions", [SMALL, WIDEFIELD], ids=["sim", "widefield"])
-def test_benchmark_shows_one_of_its_pictures(conditions):
-    benchmark = ImageBenchmark(images=2, conditions=conditions)
-    example = benchmark.example()
-    assert example.shape == (32, 32, conditions.exposures)
-    assert example.dtype == np.float32
-    assert np.array_equal(example, example.round())  # camera counts
-    few = benchmark.override(structures=("microtubules",), images=1)
-    found = [
-        picture.name
-        for picture in few.pictures()
-        if np.array_equal(picture.input, scaled_counts(np.moveaxis(example, -1, 0)))
-    ]
-    assert found == ["microtubules/95"]
-
-
-def test_benchmark_tells_the_wiener_filter_all_it_needs():
-    clean = SimPairs(crop_px=96, haze=(0, 0), tirf_share=1.0)
-    benchmark = ImageBenchmark(
-        images=1,
-        structures=("microtubules",),
-        photon_levels=(15, 600),
-        conditions=clean,
-    )
-    scores = []
-    for picture in benchmark.pictures():
-        signal = picture.frames - picture.background_photons
-        image = reconstruct(
-            signal,
-            picture.pattern,
-            picture.optics,
-            regularisation=wiener_parameter(picture.photons),
-        )
-        scores.append(correlation(image, picture.target[..., 0]))
-        even = np.kron(signal.mean(axis=0), np.ones((2, 2)))
-        assert scores[-1] > correlation(even, picture.target[..., 0])
-    assert scores[0] < scores[1]
-    assert scores[1] > 0.98
-
-
-def test_a_training_pair_is_cheap():
-    source = SimPairs(camera=CameraPrior(emccd_share=0.0, sensors=1))
-    source.sample(generator(11))  # fills the cache of sensor maps
-    took = []
-    for index in range(15):
-        began = time.process_time()
-        source.sample(generator(12, index))
-        took.append(time.process_time() - began)
-    assert np.median(took) < 0.06  # 15 to 25 ms on a busy machine

@@ -1,13 +1,16 @@
 """A simulation on disk: whole or not at all, and nothing overwritten unasked."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
+import tifffile
 
 import zoo.simulate.write as write
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
 from zoo.core.random import generator
-from zoo.core.recipe import Recording, Source
+from zoo.core.recipe import Simulation, Source
 from zoo.io.stacks import open_stack
 from zoo.io.tables import read_localizations
 from zoo.simulate.frames import DensityFrames
@@ -17,15 +20,17 @@ from zoo.simulate.write import SHOWN_EPOCH, write_simulation
 SMALL = DensityFrames(field_px=16, empty_share=0)
 
 
-class Pictures(Source):
+class Images(Source):
     """Frames with an image twice as fine as their truth."""
+
+    kind: Literal["images"] = "images"
 
     def sample(self, rng):
         return rng.random((8, 8, 1)), rng.random((16, 16, 1))
 
     def record(self, rng, *, frames):
         counts = rng.integers(1000, size=(frames, 8, 12)).astype(np.uint16)
-        return Recording(counts, rng.random((frames, 16, 24)), 90.0)
+        return Simulation(counts, rng.random((frames, 16, 24)), 90.0)
 
 
 def contents(folder):
@@ -49,7 +54,7 @@ def test_emitters_become_a_movie_and_a_table(tmp_path):
 
 
 def test_images_become_two_movies_of_one_field(tmp_path):
-    written = write_simulation(Pictures(), tmp_path, count=2, seed=7)
+    written = write_simulation(Images(), tmp_path, count=2, seed=7)
     assert [path.name for path in written] == ["input.tif", "truth.tif"]
     with open_stack(tmp_path / "input.tif") as stack:
         assert stack.pixel_size_nm == pytest.approx(90.0)
@@ -86,6 +91,48 @@ def test_equal_seeds_give_equal_files(tmp_path):
         first, second, other = ((tmp_path / n / file).read_bytes() for n in "abc")
         assert first == second
         assert first != other
+
+
+class Volumes(Images):
+    """Planes of depth, twice as many in the truth."""
+
+    kind: Literal["volumes"] = "volumes"
+
+    def record(self, rng, *, frames):
+        counts = rng.integers(1000, size=(frames, 3, 8, 12)).astype(np.uint16)
+        truth = rng.random((frames, 6, 16, 24))
+        return Simulation(counts, truth, 90.0, z_step_nm=300.0)
+
+
+class Tables(Images):
+    """A table and the image that belongs to it."""
+
+    kind: Literal["tables"] = "tables"
+
+    def record(self, rng, *, frames):
+        table = Localizations(x_nm=rng.uniform(0, 800, 5), y_nm=rng.uniform(0, 800, 5))
+        drawn = rng.random((frames, 16, 24))
+        return Simulation(drawn, drawn, 50.0, table=table)
+
+
+def test_volumes_keep_their_depth(tmp_path):
+    write_simulation(Volumes(), tmp_path, count=2, seed=7)
+    expected = Volumes().record(generator(7, SHOWN_EPOCH, 0), frames=2)
+    for name, step_nm, pixel_nm in (("input", 300, 90), ("truth", 150, 45)):
+        with tifffile.TiffFile(tmp_path / f"{name}.tif") as file:
+            assert file.series[0].axes == "TZYX"
+            assert f'PhysicalSizeZ="{step_nm / 1000:g}"' in file.ome_metadata
+            assert f'PhysicalSizeX="{pixel_nm / 1000:g}"' in file.ome_metadata
+            if name == "input":
+                assert np.array_equal(file.asarray(), expected.counts)
+
+
+def test_a_table_is_an_input_too(tmp_path):
+    written = write_simulation(Tables(), tmp_path, count=2, seed=7)
+    assert [path.name for path in written] == ["input.csv", "truth.tif"]
+    assert len(read_localizations(tmp_path / "input.csv")) == 5
+    with open_stack(tmp_path / "truth.tif") as stack:
+        assert stack.pixel_size_nm == pytest.approx(50.0)
 
 
 @pytest.mark.parametrize("name", ["input.tif", "truth.csv", "truth.tif"])
@@ -161,7 +208,7 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
 
 
 def test_a_source_that_fails_makes_no_folder(tmp_path):
-    class Broken(Pictures):
+    class Broken(Images):
         def record(self, rng, *, frames):
             raise BadInput(f"no {frames} frames in {type(rng).__name__}")
 

@@ -58,7 +58,10 @@ IMPORT_ALL = """
 import importlib, pkgutil
 
 names = []
-for half in ("core", "physics", "layers", "models", "simulate", "recipes", "train"):
+for half in (
+    "core", "physics", "layers", "models", "simulate", "metrics", "inputs", "tasks",
+    "test_sets", "objectives", "recipes", "train",
+):
     package = importlib.import_module(f"zoo.{half}")
     names.append(package.__name__)
     for entry in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
@@ -84,7 +87,7 @@ for recipe in catalog.recipes().values():
     frame, target = recipe.source.sample(generator(1))
     assert frame.dtype == target.dtype == "float32"
     pages = recipe.source.record(generator(1), frames=1).counts.shape[0]
-    assert pages == recipe.grid.channels
+    assert pages == len(recipe.contract.grid.channels)
     assert recipe.override(**recipe.budgets["smoke"].stages[0].changes)
 print("complete")
 """

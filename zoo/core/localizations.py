@@ -7,10 +7,32 @@ the coverslip into the sample.  Frames count from 1.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from typing import Self, cast
+from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple, Self, cast
 
 import numpy as np
+
+
+class Column(NamedTuple):
+    """How a column of emitters stands in a file."""
+
+    name: str
+    """Name in ThunderSTORM's header, without the unit."""
+    unit: str
+    """Unit in that header; empty if there is none."""
+    format: str
+    """How a value is written."""
+    synonyms: tuple[str, ...] = ()
+    """Names under which it is read, too."""
+
+    @property
+    def header(self) -> str:
+        """Name and unit, such as ``x [nm]``."""
+        return f"{self.name} [{self.unit}]" if self.unit else self.name
+
+
+def _in_file(name: str, unit: str, form: str, *synonyms: str) -> dict[str, Column]:
+    return {"column": Column(name, unit, form, synonyms)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +47,16 @@ class Localizations:
         (n,) int, counted from 1; all 1 when left out.
     z_nm
         (n,) float, nm.
-    photons
-        (n,) float, photons at the detector in that frame.
     sigma_nm
         (n,) float, standard deviation of the emitter's spot, nm.
+    photons
+        (n,) float, photons at the detector in that frame.
     background_photons
         (n,) float, photons per pixel under the emitter.
-    confidence
-        (n,) float, 1 for a response as strong as an ideal isolated emitter's.
     uncertainty_nm
         (n,) float, expected lateral standard deviation, nm.
+    confidence
+        (n,) float, 1 for a response as strong as an ideal isolated emitter's.
 
     Raises
     ------
@@ -48,15 +70,30 @@ class Localizations:
     (2, [1, 1])
     """
 
-    x_nm: np.ndarray
-    y_nm: np.ndarray
-    frame: np.ndarray = None  # type: ignore[assignment]  # filled in __post_init__
-    z_nm: np.ndarray | None = None
-    photons: np.ndarray | None = None
-    sigma_nm: np.ndarray | None = None
-    background_photons: np.ndarray | None = None
-    confidence: np.ndarray | None = None
-    uncertainty_nm: np.ndarray | None = None
+    x_nm: np.ndarray = field(metadata=_in_file("x", "nm", "%.3f", "xnano"))
+    y_nm: np.ndarray = field(metadata=_in_file("y", "nm", "%.3f", "ynano"))
+    frame: np.ndarray = field(
+        default=cast("np.ndarray", None),  # filled in __post_init__
+        metadata=_in_file("frame", "", "%d"),
+    )
+    z_nm: np.ndarray | None = field(
+        default=None, metadata=_in_file("z", "nm", "%.3f", "znano")
+    )
+    sigma_nm: np.ndarray | None = field(
+        default=None, metadata=_in_file("sigma", "nm", "%.2f")
+    )
+    photons: np.ndarray | None = field(
+        default=None, metadata=_in_file("intensity", "photon", "%.2f", "photons")
+    )
+    background_photons: np.ndarray | None = field(
+        default=None, metadata=_in_file("offset", "photon", "%.3f")
+    )
+    uncertainty_nm: np.ndarray | None = field(
+        default=None, metadata=_in_file("uncertainty_xy", "nm", "%.3f", "uncertainty")
+    )
+    confidence: np.ndarray | None = field(
+        default=None, metadata=_in_file("confidence", "", "%.4f")
+    )
 
     def __post_init__(self) -> None:
         if cast("np.ndarray | None", self.frame) is None:

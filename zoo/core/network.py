@@ -1,14 +1,13 @@
 """What a published architecture is, stated without building it."""
 
+import sys
 from collections.abc import Callable
-from typing import Any, Literal
+from importlib import import_module
+from typing import Any
 
-from pydantic import field_serializer, field_validator, model_validator
+from pydantic import field_serializer, field_validator
 
-from zoo.core.axes import check_axes
 from zoo.core.config import Config
-
-Task = Literal["image", "density", "parameters"]
 
 
 class Paper(Config):
@@ -31,62 +30,21 @@ class Paper(Config):
         return f"{self.authors}. {self.title}. {self.journal} ({self.year})."
 
 
-class Grid(Config):
-    """The promise that a network makes about its input and output tensors."""
-
-    axes: str = "byxc"
-    """Axis letters of input and output, in order."""
-    scale: int = 1
-    """Output pixels per input pixel, along y and x."""
-    step: int = 1
-    """Input height and width must be a multiple of this, px."""
-    halo: int = 0
-    """Input pixels at a border whose output a neighbouring tile would change, px."""
-    tile: int | None = None
-    """Fixed input height and width where the network looks at the whole field, px."""
-    channels: int = 1
-    """Channels of the input."""
-    outputs: int = 1
-    """Channels of the output."""
-
-    @field_validator("axes")
-    @classmethod
-    def _known_axes(cls, axes: str) -> str:
-        return check_axes(axes)
-
-    @field_validator("scale", "step", "channels", "outputs")
-    @classmethod
-    def _positive(cls, value: int) -> int:
-        if value < 1:
-            raise ValueError("must be at least 1")
-        return value
-
-    @model_validator(mode="after")
-    def _tile_or_halo(self) -> "Grid":
-        if self.tile is not None and self.halo:
-            raise ValueError("a network has a fixed tile or a halo, not both")
-        return self
-
-
 class Network(Config):
-    """A published architecture: where it comes from and how to build it."""
+    """An architecture: where it comes from and how to build it."""
 
     name: str
-    """The paper's own name in snake case."""
-    task: Task
-    """What the output means: an image, a density of emitters, or parameters."""
+    """The paper's own name in snake case, or a name of ours for what is not in it."""
     paper: Paper
     """The publication that introduced it."""
     build: Callable[..., Any]
     """Function returning an uncompiled `keras.Model`; defaults are the paper's."""
-    grid: Grid
-    """Axes, scale and halo of its tensors."""
     parameters: int
     """Trainable parameters with the builder's defaults."""
     published: bool = True
-    """Whether the layers are those of the paper; otherwise a variant of our own."""
-    ideal_peak: float | None = None
-    """Output at the peak of an isolated, ideally recovered emitter (density task)."""
+    """Whether the graph is that of the paper; otherwise a variant of our own."""
+    variant_of: str | None = None
+    """Published network that a variant is built on; packages may be called by it."""
     note: str = ""
     """What a reader must know about the architecture, in one sentence."""
     prepare: Callable[[Any], None] | None = None
@@ -98,3 +56,19 @@ class Network(Config):
         if function is None:
             return None
         return f"{function.__module__}:{function.__qualname__}"
+
+    @field_validator("build", "prepare", mode="before")
+    @classmethod
+    def _function_of_name(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        module, _, name = value.partition(":")
+        if module not in sys.modules and not module.startswith("zoo."):
+            raise ValueError(f"names {value}, which is no function of this project")
+        known = vars(import_module(module))
+        declared = [n for n in known.values() if isinstance(n, Network)]
+        for network in declared:  # nothing else is ever called
+            for function in (network.build, network.prepare):
+                if function is not None and function.__qualname__ == name:
+                    return function
+        raise ValueError(f"names {value}, which no network of that module declares")

@@ -2,39 +2,54 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field, SerializeAsAny
 
-from zoo.core.config import Config
+from zoo.core.config import Config, Kind
+from zoo.core.contract import Contract, conditions
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
-from zoo.core.network import Grid, Network
+from zoo.core.network import Network
+from zoo.core.test_set import TestSet
 
 BudgetName = Literal["smoke", "cpu", "gpu"]
 
 
-class Recording(NamedTuple):
+class Simulation(NamedTuple):
     """What a microscope would have written, and what is true about it."""
 
     counts: np.ndarray
-    """(t, y, x) or (t, y, x, c) camera counts."""
+    """(t, y, x), (t, z, y, x) or, if `axes` says so, (t, y, x, c) camera counts."""
     truth: Localizations | np.ndarray
-    """Emitters inside the field, or images (t, Y, X)."""
+    """Emitters inside the field, or images (t, Y, X) or volumes (t, Z, Y, X)."""
     pixel_size_nm: float
     """Edge of a camera pixel, nm."""
+    axes: str | None = None
+    """Letters of the counts; ``tyx`` or ``tzyx`` if left out."""
+    z_step_nm: float | None = None
+    """Distance of the planes of depth, nm."""
+    table: Localizations | None = None
+    """What a user would have instead of counts, for networks that take tables."""
+
+    @property
+    def letters(self) -> str:
+        """Letters of the counts."""
+        return self.axes or ("tyx" if self.counts.ndim == 3 else "tzyx")
 
 
-class Source(Config, ABC):
+class Source(Kind, ABC):
     """Anything that yields pairs to learn from."""
+
+    home: ClassVar[str] = "zoo.simulate"
 
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return one (input, target) pair, (y, x, c) float32 each."""
+        """Return one (input, target) pair without the batch axis, float32 each."""
 
     @abstractmethod
-    def record(self, rng: np.random.Generator, *, frames: int) -> Recording:
+    def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
         """Return frames as a user's file would hold them, with their truth."""
 
     def measured(self, folder: Path) -> "Source":
@@ -51,12 +66,101 @@ class Source(Config, ABC):
         )
 
 
-class Loss(Config, ABC):
+class Loss(Kind, ABC):
     """A training loss in `keras.ops`; calling it gives one number per sample."""
+
+    home: ClassVar[str] = "zoo.losses"
 
     @abstractmethod
     def __call__(self, target: Any, prediction: Any) -> Any:
-        """Return the loss of each sample, (b,), for (b, y, x, c) tensors."""
+        """Return the loss of each sample, (b,), for tensors with a batch axis."""
+
+
+Pair = tuple[np.ndarray, np.ndarray]
+"""Inputs and targets, each with a batch axis."""
+
+
+class Batches(Protocol):
+    """The batches of one epoch, in order; also a `keras.utils.PyDataset`."""
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        ...
+
+    def __getitem__(self, index: int) -> Pair:
+        """Return a batch; the same one however often it is asked for."""
+        ...
+
+
+class Loop(Protocol):
+    """A training under way; it knows networks and optimisers, and no files."""
+
+    network: Any
+    """The network that is packaged, in the form in which it is trained: it may be given
+    other weights before the first epoch."""
+
+    def variables(self) -> dict[str, Any]:
+        """Return every variable that a continued training needs, by its path.
+
+        Paths name what they belong to: ``generator/enc1_conv/kernel``,
+        ``adam_critic/iteration``.  States of random generators and of schedules are
+        among them.
+        """
+        ...
+
+    def stage(self, recipe: "Recipe") -> None:
+        """Go on under the conditions of a stage, `recipe` with its changes.
+
+        Called before the first epoch of every stage, and once when a training resumes
+        in the middle of one.
+        """
+        ...
+
+    def epoch(self, batches: Batches, held_out: Pair | None) -> dict[str, float]:
+        """Train for one epoch and return its figures.
+
+        Parameters
+        ----------
+        batches
+            What to train on, in this order.
+        held_out
+            Samples that are judged and never trained on, if the budget has any.
+
+        Returns
+        -------
+        figures
+            ``loss``, and whatever else there is; figures of held-out samples begin
+            with ``val_``.
+        """
+        ...
+
+    def results(self) -> dict[str, Any]:
+        """Return what the training made: ``weights`` is the network to package.
+
+        Networks (`keras.Model`, built for use in float32) become ``<name>.keras``,
+        arrays ``<name>.npy``.
+        """
+        ...
+
+
+class Objective(Kind, ABC):
+    """How one epoch is trained: losses, optimisers, further networks."""
+
+    home: ClassVar[str] = "zoo.objectives"
+
+    @abstractmethod
+    def start(self, recipe: "Recipe", budget: "Budget", *, dtype: str) -> Loop:
+        """Build networks and optimisers for a training.
+
+        Parameters
+        ----------
+        recipe
+            What is trained; its network is the one that is packaged.
+        budget
+            Learning rates and numbers of steps.
+        dtype
+            Precision of the layers, such as ``mixed_bfloat16``.
+        """
 
 
 class Stage(Config):
@@ -71,7 +175,7 @@ class Stage(Config):
     changes: dict[str, Any] = {}
     """Changes to the recipe during this stage, such as ``source__crop_px``."""
     restart: float | None = Field(default=None, ge=0)
-    """Learning rate to which this stage rises once more, for another cosine down to the
+    """Learning rate to which this stage rises once more, for another cycle down to the
     end or the next restart; without, the one that is under way goes on."""
 
 
@@ -81,15 +185,19 @@ class Budget(Config):
     stages: tuple[Stage, ...]
     """Stages, in order."""
     learning_rate: float = 1e-3
-    """Peak learning rate of Adam; a cosine brings it to a hundredth."""
+    """Peak learning rate; how it rises and falls is the optimiser's matter."""
     warmup_steps: int = 100
     """Batches over which the learning rate rises from zero, at every restart too."""
     mixed_precision: bool = False
-    """Whether to compute in bfloat16; weights are float32 in any case."""
+    """Whether to compute in bfloat16 where the processor has instructions for it;
+    weights are float32 in any case."""
     validation_samples: int = 0
     """Held-out samples that every epoch is judged on; none by default."""
     workers: int = 1
-    """Threads (or processes on a GPU machine) that simulate batches ahead."""
+    """Processes that simulate batches ahead; one simulates them when they are due."""
+    hours: float | None = Field(default=None, gt=0)
+    """Time after which the training ends with the epoch under way, as if it were the
+    last; interruptions do not count.  The rest of the stages is left out."""
 
     @property
     def samples(self) -> int:
@@ -98,12 +206,12 @@ class Budget(Config):
 
     @property
     def steps(self) -> int:
-        """Optimiser steps in all."""
+        """Batches in all."""
         return sum(s.epochs * s.steps for s in self.stages)
 
     @property
     def cycles(self) -> tuple[tuple[float, int], ...]:
-        """Peak learning rate and optimiser steps of every rise and fall."""
+        """Peak learning rate and batches of every rise and fall."""
         found = [(self.learning_rate, 0)]
         for stage in self.stages:
             if stage.restart is not None:
@@ -146,12 +254,14 @@ class Recipe(Config):
     training_options: dict[str, Any] = {}
     """Further arguments that hold while training only, such as a tile of any size; the
     weights must fit the network built without them."""
+    contract: Contract
+    """What the package promises; its training conditions are those of `source`."""
     source: SerializeAsAny[Source]
     """Where training pairs come from."""
-    benchmark: SerializeAsAny[Config]
+    objective: SerializeAsAny[Objective]
+    """How the network is trained."""
+    test_set: SerializeAsAny[TestSet]
     """The frozen test set that the scores are measured on."""
-    loss: SerializeAsAny[Loss]
-    """The training loss."""
     budgets: dict[BudgetName, Budget]
     """Training plans by size."""
     seed: int = 2018
@@ -160,12 +270,8 @@ class Recipe(Config):
     """Scores that the published weights must reach."""
     tags: tuple[str, ...] = ()
     """Search words for the bioimage.io collection."""
-    prediction: dict[str, Any] = {}
-    """What the predictor must know beside the tensors; stored in the package."""
 
     @property
-    def grid(self) -> Grid:
-        """What the network promises about its tensors, as built with `options`."""
-        fields = ("scale", "channels", "tile")
-        stated = {name: self.options[name] for name in fields if name in self.options}
-        return self.network.grid.override(**stated)
+    def promise(self) -> Contract:
+        """The contract with the conditions of the source that it was trained on."""
+        return self.contract.override(training=conditions(self.source))

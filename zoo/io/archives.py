@@ -1,16 +1,16 @@
 """Zips of packages, unpacked without trusting them; and the folder they are kept in."""
 
-import hashlib
 import os
 import re
-import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from zoo.core.errors import BadInput, BadPackage
+from zoo.core.files import scratch, sha256
 
 MAX_BYTES = 4 * 2**30
 """Largest unpacked size of a package."""
@@ -52,10 +52,19 @@ def writable_cache(*parts: str) -> Path:
     return folder
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def check_zip(zip_path: Path) -> None:
+    """Read a zip through without unpacking it.
+
+    Raises
+    ------
+    BadPackage
+        If it is no intact zip, or `safe_extract` would refuse one of its entries.
+    """
+    with _intact(zip_path), zipfile.ZipFile(zip_path) as archive:
+        _judge(archive.infolist(), zip_path)
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
 
 
 def unpacked(zip_path: Path) -> Path:
@@ -68,9 +77,9 @@ def unpacked(zip_path: Path) -> Path:
     BadPackage
         As `safe_extract`.
     """
-    folder = writable_cache("unpacked") / sha256_of(zip_path)
+    folder = writable_cache("unpacked") / sha256(zip_path)
     if not folder.is_dir():
-        safe_extract(zip_path, folder)
+        _extract(zip_path, folder)
     return folder
 
 
@@ -96,23 +105,32 @@ def safe_extract(zip_path: Path, folder: Path) -> None:
     """
     if folder.exists():
         raise BadInput(f"{folder} exists; remove it or choose another folder")
-    temporary = Path(
-        tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", dir=folder.parent)
-    )
-    try:
+    _extract(zip_path, folder)
+
+
+def _extract(zip_path: Path, folder: Path) -> None:
+    with scratch(folder) as part, _intact(zip_path):
+        content = part / "content"
+        content.mkdir()
         with zipfile.ZipFile(zip_path) as archive:
             entries = archive.infolist()
             _judge(entries, zip_path)
             budget = MAX_BYTES
             for entry in entries:
-                budget -= _write(archive, entry, temporary, budget, zip_path)
-        temporary.chmod(0o755)
+                budget -= _write(archive, entry, content, budget, zip_path)
         try:
-            temporary.rename(folder)
+            content.rename(folder)
         except OSError:
             # another process may have been faster with the same contents
             if not folder.is_dir():
                 raise
+
+
+@contextmanager
+def _intact(zip_path: Path) -> Generator[None]:
+    """Turn everything that a damaged zip may cause into one line."""
+    try:
+        yield
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -125,8 +143,6 @@ def safe_extract(zip_path: Path, folder: Path) -> None:
         raise BadPackage(
             f"{zip_path} is not an intact zip; download it again ({error})"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _judge(entries: list[zipfile.ZipInfo], zip_path: Path) -> None:

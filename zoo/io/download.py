@@ -1,36 +1,29 @@
-"""Downloads that resume, give up on a server that stalls, and are checked by hash."""
+"""Downloads that are checked before anything enters the cache."""
 
-import hashlib
 import os
-import time
+import sys
+import threading
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from zoo.core import files
 from zoo.core.errors import BadInput, BadPackage, ZooError
 from zoo.io.archives import MAX_BYTES
 
-ATTEMPTS = 5
-"""How often a connection that is cut is taken up again."""
-RETRY_PAUSE_S = 0.5
-"""Pause before the second attempt; it doubles each time."""
-LEAST_BYTES = 16 * 1024
-"""What must arrive within the timeout; a server that sends less has stalled."""
-
-_CHUNK = 256 * 1024
-_RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+RETRIES = 2
+"""How often a download that broke off or arrived damaged is begun again."""
+DEADLINE_TIMEOUTS = 60
+"""Timeouts after which a download ends, however it goes on."""
 
 
 class DownloadError(ZooError):
     """A file that could not be fetched."""
 
 
-class _CutError(Exception):
-    """The connection broke; what has arrived is kept."""
-
-
 def timeout_s() -> float:
-    """Return the seconds without progress after which a download is given up.
+    """Return the seconds of silence after which a download is given up.
 
     ``SUPERRES_ZOO_TIMEOUT``, by default 30.
 
@@ -52,14 +45,18 @@ def timeout_s() -> float:
 
 
 def fetch(
-    url: str, target: Path, *, sha256: str | None = None, size: int | None = None
+    url: str,
+    target: Path,
+    *,
+    sha256: str | None = None,
+    size: int | None = None,
+    check: Callable[[Path], object] | None = None,
 ) -> Path:
-    """Download a file; it appears under its name when its hash is right.
+    """Download a file; it appears under its name when it is whole and right.
 
-    What has arrived when a connection breaks is kept beside `target` as ``.part`` and
-    taken up again, in the same call or the next one, where the server supports it.  A
-    `target` that is there and has the right hash is returned at once; one with another
-    hash is replaced.
+    A `target` that is there and has the right hash is returned at once; one with
+    another hash is replaced.  Where several processes want one file, one of them
+    downloads it.
 
     Parameters
     ----------
@@ -70,7 +67,10 @@ def fetch(
     sha256
         Expected hash.  Without it, an existing `target` is taken as it is.
     size
-        Expected size in bytes.
+        Expected size in bytes; no more is read.
+    check
+        Called with the complete file before it gets its name; what it raises is passed
+        on, and nothing stays.
 
     Returns
     -------
@@ -79,176 +79,153 @@ def fetch(
     Raises
     ------
     DownloadError
-        If the server cannot be reached, refuses, stalls or breaks off repeatedly.
+        If the server cannot be reached, refuses, is silent for `timeout_s`, or has not
+        sent everything after `DEADLINE_TIMEOUTS` times as long.
     BadPackage
         If what it sent is not what was expected.
     """
-    pooch: Any = import_module("pooch")
-    pooch.get_logger().setLevel("WARNING")  # it announces every download
-    known = hashlib.sha256((sha256 or url).encode()).hexdigest()[:12]
-    part = target.with_name(f"{target.name}.{known}.part")
-    if sha256 is None:
-        part.unlink(missing_ok=True)  # nothing would tell that it is of another day
-    manager = pooch.create(
-        path=target.parent,
-        base_url="",
-        registry={target.name: f"sha256:{sha256}" if sha256 else None},
-        urls={target.name: url},
-    )
-    for _ in range(2):
-        transfer = _Transfer(part, size, timeout_s())
-        try:
-            manager.fetch(target.name, downloader=transfer)
-        except ValueError as error:
-            # a part of another file may have been continued: once more, from the start
-            if not transfer.resumed:
-                raise BadPackage(
-                    f"{url} sent something else than the expected file (its SHA-256 "
-                    "differs); try again later, or update superres-zoo"
-                ) from error
-        else:
-            return target
-    raise BadPackage(f"{url} sent different contents each time; try again later")
-
-
-class _Transfer:
-    """Download into a partial file, continuing it; what pooch calls a downloader."""
-
-    def __init__(self, part: Path, size: int | None, timeout: float) -> None:
-        self.part = part
-        self.size = size
-        self.timeout = timeout
-        self.resumed = False
-
-    def __call__(self, url: str, output_file: str, _: Any) -> None:
-        """Fetch `url` into `output_file`."""
-        reason = ""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(RETRY_PAUSE_S * 2 ** (attempt - 1))
-            try:
-                self._attempt(url)
-            except _CutError as error:
-                reason = str(error)
-            else:
-                self.part.replace(output_file)
-                return
+    filelock: Any = import_module("filelock")
+    seconds = timeout_s()
+    deadline = DEADLINE_TIMEOUTS * seconds
+    lock = filelock.FileLock(target.with_name(f".{target.name}.lock"), timeout=deadline)
+    try:
+        with lock:
+            if not _is_there(target, sha256):
+                _download(url, target, sha256, size, check, (seconds, deadline))
+    except filelock.Timeout as error:
         raise DownloadError(
-            f"{url} broke off {ATTEMPTS} times ({reason}); run the same command again, "
-            "it continues where it stopped if the server can"
-        )
+            f"{url} is being downloaded by another process for more than "
+            f"{deadline:.0f} s; end it and run the same command again"
+        ) from error
+    return target
 
-    def _attempt(self, url: str) -> None:
-        import requests
-        from urllib3.exceptions import MaxRetryError
 
-        have = self.part.stat().st_size if self.part.exists() else 0
-        if self.size is not None and have >= self.size:
-            if have == self.size:
-                self.resumed = True
-                return
-            self.part.unlink()
-            have = 0
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
+def _is_there(target: Path, sha256: str | None) -> bool:
+    return target.is_file() and sha256 in (None, files.sha256(target))
+
+
+def _download(
+    url: str,
+    target: Path,
+    sha256: str | None,
+    size: int | None,
+    check: Callable[[Path], object] | None,
+    patience: tuple[float, float],
+) -> None:
+    """Download into a folder of its own beside `target`, check, and move."""
+    seconds, deadline = patience
+    with files.scratch(target) as folder:
+        outcome: list[BaseException | None] = []
+
+        def work() -> None:
+            try:
+                _transfer(url, folder, sha256, size, seconds)
+                outcome.append(None)
+            except BaseException as error:  # passed on below
+                outcome.append(error)
+
+        # reads cannot be interrupted, and a byte now and then is no silence
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(deadline)
+        if not outcome:
+            raise _stalled(url, "the file was not complete", deadline)
+        if outcome[0] is not None:
+            raise outcome[0]
+        part = folder / "file"
         try:
-            response = requests.get(
-                url, headers=headers, stream=True, timeout=(self.timeout, self.timeout)
-            )
-        except requests.Timeout as error:
-            raise self._stalled(url, "there was no answer") from error
-        except requests.ConnectionError as error:
-            if error.args and isinstance(error.args[0], MaxRetryError):
-                raise DownloadError(
-                    f"{url} cannot be reached; check the network and the address, or "
-                    "give the path of a package folder or zip"
-                ) from error
-            raise _CutError("no answer") from error
-        except (requests.RequestException, ValueError) as error:
-            raise DownloadError(f"{url} cannot be fetched: {error}") from error
-        with response:
-            self._receive(response, url, have)
+            _ = check and check(part)
+        except BadPackage as error:
+            reason = str(error).replace(str(part), "it")
+            raise BadPackage(f"{url} was not kept: {reason}") from error
+        part.replace(target)
 
-    def _receive(self, response: Any, url: str, have: int) -> None:
-        """Write the body of an answer behind what is there."""
-        status = int(response.status_code)
-        if status == 416:
-            self.part.unlink(missing_ok=True)
-            raise _CutError("the server does not continue")
-        if status in _RETRY_STATUS:
-            raise _CutError(f"the server answers {status} {response.reason}")
-        if status not in (200, 206):
+
+def _transfer(
+    url: str, folder: Path, sha256: str | None, size: int | None, seconds: float
+) -> None:
+    """Let pooch fetch ``folder/file``; say in one line what went wrong."""
+    pooch: Any = import_module("pooch")
+    requests: Any = import_module("requests")
+    pooch.get_logger().setLevel("ERROR")  # it announces every download
+    downloader = pooch.HTTPDownloader(
+        timeout=seconds,
+        progressbar=sys.stderr.isatty(),
+        chunk_size=64 * 1024,
+        headers={"Accept-Encoding": "identity"},
+    )
+
+    def fetch_limited(address: str, output: str, manager: Any) -> None:
+        try:
+            with _Limited(output, url, MAX_BYTES if size is None else size) as file:
+                downloader(address, file, manager)
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            if status in (408, 425, 429) or status >= 500:
+                raise  # pooch begins again
             raise DownloadError(
                 f"{url} cannot be fetched: the server answers {status} "
-                f"{response.reason}; check the address"
-            )
-        if status == 206:
-            stated = str(response.headers.get("Content-Range", ""))
-            if not stated.replace(" ", "").startswith(f"bytes{have}-"):
-                self.part.unlink(missing_ok=True)
-                raise _CutError("the server continues at the wrong place")
-            self.resumed = True
-        else:
-            have = 0
-        total = self._total(response, url, have)
-        with self.part.open("ab" if have else "wb") as file:
-            have += self._copy(response.raw, file, url, have, total)
-        if total is not None and have < total:
-            raise _CutError(f"{have} of {total} bytes arrived")
+                f"{error.response.reason}; check the address"
+            ) from error
+        except requests.RequestException as error:
+            # within a body, requests names silence a lost connection
+            if "timed out" in str(error).lower():
+                raise _stalled(url, "nothing arrived", seconds) from error
+            raise
 
-    def _total(self, response: Any, url: str, have: int) -> int | None:
-        """Return the size that the file will have."""
-        text = response.headers.get("Content-Length")
-        offered = have + int(text) if text and str(text).isdigit() else None
-        expected = self.size
-        if None not in (offered, expected) and offered != expected:
-            self.part.unlink(missing_ok=True)
+    manager = pooch.create(
+        path=folder,
+        base_url="",
+        registry={"file": f"sha256:{sha256}" if sha256 else None},
+        urls={"file": url},
+        retry_if_failed=RETRIES,
+    )
+    try:
+        manager.fetch("file", downloader=fetch_limited)
+    except requests.RequestException as error:
+        reason = " ".join(str(error).split())
+        raise DownloadError(
+            f"{url} cannot be fetched ({reason[:200]}); check the network and the "
+            "address, or give the path of a package folder or zip"
+        ) from error
+    except ValueError as error:
+        if sha256 is None:
+            raise DownloadError(f"{url} cannot be fetched: {error}") from error
+        raise BadPackage(
+            f"{url} sent something else than the expected file (its SHA-256 differs); "
+            "try again later, or update superres-zoo"
+        ) from error
+
+
+class _Limited:
+    """A file that takes so many bytes and no more."""
+
+    def __init__(self, path: str, url: str, limit: int) -> None:
+        self.file = Path(path).open("wb")  # noqa: SIM115  # closed by __exit__
+        self.url = url
+        self.limit = limit
+
+    def write(self, chunk: bytes) -> None:
+        """Append a chunk."""
+        if self.file.tell() + len(chunk) > self.limit:
             raise BadPackage(
-                f"{url} offers {offered} bytes, {expected} are expected; try again "
-                "later, or update superres-zoo"
+                f"{self.url} sends more than the expected {self.limit} bytes; try "
+                "again later, or update superres-zoo"
             )
-        return offered if expected is None else expected
+        self.file.write(chunk)
 
-    def _copy(self, raw: Any, file: Any, url: str, have: int, total: int | None) -> int:
-        """Copy until the end; return the number of bytes."""
-        from tqdm import tqdm
-        from urllib3.exceptions import HTTPError, ReadTimeoutError
+    def flush(self) -> None:
+        """Leave chunks where they are."""
 
-        limit = MAX_BYTES if total is None else total
-        received = 0
-        window, began = 0, time.monotonic()
-        with tqdm(
-            total=total, initial=have, unit="B", unit_scale=True, leave=False,
-            disable=None, desc=self.part.name.split(".")[0],
-        ) as bar:  # fmt: skip
-            while True:
-                try:
-                    # read1 returns what is there: a trickle must not look like silence
-                    chunk: bytes = raw.read1(_CHUNK, decode_content=False)
-                except ReadTimeoutError as error:
-                    raise self._stalled(url, "nothing arrived") from error
-                except (HTTPError, OSError) as error:
-                    of = "" if total is None else f"of {total} "
-                    raise _CutError(f"{have + received} {of}bytes arrived") from error
-                if not chunk:
-                    return received
-                received += len(chunk)
-                if have + received > limit:
-                    self.part.unlink(missing_ok=True)
-                    raise BadPackage(
-                        f"{url} sends more than the expected {limit} bytes"
-                    )
-                file.write(chunk)
-                bar.update(len(chunk))
-                window += len(chunk)
-                if time.monotonic() - began >= self.timeout:
-                    if window < LEAST_BYTES:
-                        raise self._stalled(url, f"only {window} bytes arrived")
-                    window, began = 0, time.monotonic()
+    def __enter__(self) -> "_Limited":
+        return self
 
-    def _stalled(self, url: str, what: str) -> DownloadError:
-        return DownloadError(
-            f"{url} stalled: {what} within {self.timeout:g} s; try again later, or "
-            "set SUPERRES_ZOO_TIMEOUT to more seconds"
-        )
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def _stalled(url: str, what: str, seconds: float) -> DownloadError:
+    return DownloadError(
+        f"{url} stalled: {what} within {seconds:g} s; try again later, or set "
+        "SUPERRES_ZOO_TIMEOUT to more seconds"
+    )

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +24,15 @@ class FolderPlanes:
     ----------
     files
         The stacks, in order.
-    counts
-        Frames in each.
-    channels
-        Channels of a frame; None for those that the files declare.
+    layouts
+        Where the frames of each lie.
     """
 
-    def __init__(
-        self, files: tuple[Path, ...], counts: list[int], *, channels: int | None
-    ) -> None:
+    def __init__(self, files: tuple[Path, ...], layouts: list[Layout]) -> None:
         self._files = files
-        self._starts = np.concatenate([[0], np.cumsum(counts)])
-        self._channels = channels
-        self._open: tuple[int, Found, Layout] | None = None
+        self._layouts = layouts
+        self._starts = np.concatenate([[0], np.cumsum([own.frames for own in layouts])])
+        self._open: tuple[int, Found] | None = None
 
     def read(self, numbers: NDArray[np.intp]) -> Array:
         """Return the frames of these numbers, (n, y, x, c)."""
@@ -45,12 +42,11 @@ class FolderPlanes:
         for index in dict.fromkeys(owners):
             if self._open is None or self._open[0] != index:
                 self.close()
-                found = open_tiff(self._files[index])
-                self._open = (index, found, _plan(found, self._channels))
-            _, found, layout = self._open
+                self._open = (index, open_tiff(self._files[index]))
             inside = numbers[which == index] - self._starts[index]
             # frames of one file are consecutive, as the reader asks for stretches
             first, last = int(inside[0]), int(inside[-1]) + 1
+            found, layout = self._open[1], self._layouts[index]
             blocks.append(read_frames(found, layout, first, last))
         return np.concatenate(blocks)
 
@@ -61,13 +57,27 @@ class FolderPlanes:
             self._open = None
 
 
-def open_folder(folder: Path, *, channels: int | None) -> Found:
+def open_folder(
+    folder: Path,
+    *,
+    channels: int | None,
+    depth: bool = False,
+    group: str | None = None,
+) -> Found:
     """Describe a folder of TIFF files, in natural order (``2`` before ``10``).
 
     Each file is a frame or a stack; all have the same height and width.  A folder that
     holds one recording spread over several OME-TIFF files is read as that recording.
     Where several channels are wanted, they are looked for in each file; if the first
-    one holds too few images for that, all files are one row of single images.
+    one holds too few images for that, all files are one row of single images.  Where
+    all files are equally deep, the depth stays an axis of its own.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    channels, depth, group
+        As for `zoo.io.layout.plan`.
 
     Raises
     ------
@@ -98,39 +108,75 @@ def open_folder(folder: Path, *, channels: int | None) -> Found:
     inner = channels
     if channels is not None and channels > 1 and not _holds(first, channels):
         inner = 1
-    layout = _plan(first, inner)
-    counts: list[int] = []
-    wanted = _size(first)
+    volumes = depth and math.prod(first.shape[: first.axes.index("Y")]) > 1
+    layouts: list[Layout] = []
+    size = _size(first)
     for file in files:
         found = first if file == files[0] else open_tiff(file)
-        if _size(found) != wanted:
+        if _size(found) != size:
             raise BadInput(
                 f"{file} is {_times(_size(found))} pixels, {files[0].name} is "
-                f"{_times(wanted)}; all files of a folder must have one size"
+                f"{_times(size)}; all files of a folder must have one size"
             )
         if found.dtype.kind != first.dtype.kind:
             raise BadInput(
                 f"{file} has pixels of type {found.dtype.name}, {files[0].name} "
                 f"{first.dtype.name}; all files of a folder must have one type"
             )
-        own = layout if found is first else _plan(found, inner)
-        if own.channels != layout.channels:
+        own = plan(
+            found.axes,
+            found.shape,
+            channels=inner,
+            name=str(file),
+            depth=volumes,
+            group=group,
+            channel_names=found.channel_names,
+        )
+        layouts.append(own)
+        if own.channels != layouts[0].channels:
             raise BadInput(
                 f"{file} has {own.channels} channels, {files[0].name} "
-                f"{layout.channels}; all files of a folder must have as many"
+                f"{layouts[0].channels}; all files of a folder must have as many"
             )
-        counts.append(own.frames)
         found.planes.close()
+    notes = layouts[0].notes
+    deep = {own.depth or dict(own.outer).get("z", 1) for own in layouts}
+    if volumes and len(deep) > 1:
+        raise BadInput(
+            f"the files of {folder} are {', '.join(map(str, sorted(deep)))} planes "
+            "deep; all volumes of a folder must have one size"
+        )
+    # planes are numbered one by one here: as frames, those of one time in a row
+    layouts = [_flat(own) for own in layouts]
+    count, planes = sum(own.frames for own in layouts), min(deep)
+    deep_axes = len(deep) == 1 and planes > 1
     return Found(
-        FolderPlanes(tuple(files), counts, channels=inner),
-        "TYXC",
-        (sum(counts), *wanted, layout.channels),
+        FolderPlanes(tuple(files), layouts),
+        "TZYXC" if deep_axes else "TYXC",
+        (
+            *((count // planes, planes) if deep_axes else (count,)),
+            *size,
+            layouts[0].channels,
+        ),
         first.dtype,
         pixel_size_nm=first.pixel_size_nm,
         pixel_size_source=first.pixel_size_source,
-        notes=[*first.notes, *layout.notes],
+        z_step_nm=first.z_step_nm,
+        notes=[*first.notes, *notes],
         channel_names=first.channel_names,
         files=tuple(files),
+    )
+
+
+def _flat(layout: Layout) -> Layout:
+    """Return a layout whose frames are the planes of volumes, one after the other."""
+    if layout.depth is None:
+        return layout
+    return replace(
+        layout,
+        frame_sizes=(*layout.frame_sizes, layout.depth),
+        frame_strides=(*layout.frame_strides, layout.depth_stride),
+        depth=None,
     )
 
 
@@ -140,16 +186,6 @@ def _holds(found: Found, channels: int) -> bool:
     lengths = dict(zip(found.axes, found.shape, strict=True))
     images = math.prod(found.shape) // (height * width)
     return samples * lengths.get("C", 1) > 1 or images >= channels
-
-
-def _plan(found: Found, channels: int | None) -> Layout:
-    return plan(
-        found.axes,
-        found.shape,
-        channels=channels,
-        name=str(found.files[0]),
-        channel_names=found.channel_names,
-    )
 
 
 def _size(found: Found) -> tuple[int, int]:

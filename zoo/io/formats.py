@@ -15,6 +15,7 @@ from zoo.io.readers import (
     RawPlanes,
     first_line,
     plausible_nm,
+    plausible_step_nm,
     unit_nm,
 )
 
@@ -123,6 +124,9 @@ def from_zarr(path: Path, *, channels: int | None) -> Found:
         size = plausible_nm(float(factors[y]) * unit_y, float(factors[x]) * unit_x)
         if size:
             found.pixel_size_nm, found.pixel_size_source = size, "OME-Zarr metadata"
+    z = axes.find("Z")
+    if z >= 0 and (unit_z := unit_nm(str(entries[z].get("unit", "")))):
+        found.z_step_nm = plausible_step_nm(float(factors[z]) * unit_z)
     return found
 
 

@@ -1,8 +1,8 @@
-"""Which axis of a recording counts frames, which channels, and where each plane lies.
+"""Which axes of a recording count frames, which one is depth, which one channels.
 
 A recording is seen as a row of *planes* (y, x), or (y, x, s) where samples are stored
-interleaved.  The axes before y and x number the planes in C order; this module decides
-which of them are frames and which one is channels.
+interleaved.  The axes before y and x number the planes in C order; this module says
+what each of them is and where the planes of a frame lie.
 """
 
 import math
@@ -18,12 +18,6 @@ ACCEPTED_TYPES = frozenset(
     for size in sizes
 )  # fmt: skip
 """Kind and bytes of the pixel types that are read."""
-
-RAW_FRAMES = frozenset({9, 15, 25})
-"""Raw frames of structured illumination: 3 x 3, 3 x 5 or 5 x 5 orientations and phases.
-
-Programs store them as pages of all kinds; other numbers of channels must be declared.
-"""
 
 MOST_CHANNELS = 16
 """A longer last axis of an array that declares none is x rather than channels."""
@@ -42,18 +36,26 @@ class Layout:
     ----------
     frame_sizes, frame_strides
         Lengths of the axes that count frames, and the planes to step along each.
+    outer
+        The same as letters: ``t``, then perhaps ``z``, with their lengths.
     channels
         Channels of a frame.
     channel_stride
         Planes from one channel to the next; 0 if they are interleaved in a plane.
+    depth, depth_stride
+        Planes of depth in a frame and the step from one to the next; None for frames
+        that are single images.
     notes
         Decisions that a user should hear of.
     """
 
     frame_sizes: tuple[int, ...]
     frame_strides: tuple[int, ...]
+    outer: tuple[tuple[str, int], ...]
     channels: int
     channel_stride: int
+    depth: int | None = None
+    depth_stride: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -62,7 +64,7 @@ class Layout:
         return math.prod(self.frame_sizes)
 
     def planes(self, start: int, stop: int) -> NDArray[np.intp]:
-        """Return the plane numbers of frames ``start`` to ``stop``, (t, c).
+        """Return the plane numbers of frames ``start`` to ``stop``, (t, [z,] c).
 
         Interleaved channels share one plane; c is then 1.
         """
@@ -73,8 +75,10 @@ class Layout:
         ):
             frames, position = np.divmod(frames, size)
             numbers += position * stride
+        if self.depth is not None:
+            numbers = numbers[:, None] + np.arange(self.depth) * self.depth_stride
         count = self.channels if self.channel_stride else 1
-        return numbers[:, None] + np.arange(count) * self.channel_stride
+        return numbers[..., None] + np.arange(count) * self.channel_stride
 
 
 def split_axes(
@@ -102,17 +106,18 @@ def plan(
     *,
     channels: int | None,
     name: str,
+    depth: bool = False,
+    group: str | None = None,
     channel_names: tuple[str, ...] = (),
 ) -> Layout:
-    """Decide which axes count frames and which one is channels.
+    """Decide which axes count frames, which one is depth and which one channels.
 
     Axes of length one are dropped.  A channel axis (``C``, or samples ``S``) must have
     the wanted length.  Where several channels are wanted and the file declares none,
-    the innermost axis of that length is taken for them, because raw frames of
-    structured illumination are usually stored as a time or z series.  Numbers of
-    `RAW_FRAMES` may also be the product of neighbouring axes (3 orientations x 3
-    phases), or follow each other in groups along an axis.  All other axes, T, Z or
-    unknown, are frames in the order of the file.
+    the innermost axis of that length is taken for them; with `group`, so are
+    neighbouring axes whose lengths multiply to it, and groups that follow each other
+    along an axis.  Z is depth.  All other axes, T or unknown, are time, in the order of
+    the file.
 
     Parameters
     ----------
@@ -124,6 +129,13 @@ def plan(
         Wanted channels per frame; None for as many as the file declares, one if none.
     name
         What to call the recording in messages.
+    depth
+        Whether a frame is a volume.  Without a Z axis, the innermost of those that
+        would count frames is taken for its depth.  Otherwise depth counts frames, too:
+        the planes of one time follow each other.
+    group
+        What images are called that are the channels of one frame without the file
+        saying so, such as ``raw frames``.
     channel_names
         Names that the file gives to its channels.
 
@@ -134,11 +146,11 @@ def plan(
 
     Examples
     --------
-    >>> plan("TZCYX", (5, 1, 1, 64, 64), channels=1, name="a movie").frames
-    5
-    >>> layout = plan("TYX", (18, 64, 64), channels=9, name="raw frames")
+    >>> plan("TZCYX", (5, 3, 1, 64, 64), channels=1, name="a movie").outer
+    (('t', 5), ('z', 3))
+    >>> layout = plan("TYX", (6, 9, 9), channels=3, name="a movie", group="exposures")
     >>> layout.frames, layout.planes(1, 2).tolist()
-    (2, [[9, 10, 11, 12, 13, 14, 15, 16, 17]])
+    (2, [[3, 4, 5]])
     """
     if 0 in shape:
         raise BadInput(f"{name} is empty: its shape is {'x'.join(map(str, shape))}")
@@ -156,25 +168,26 @@ def plan(
     mixed = len(declared) + (samples > 1) > 1
     if channels is None:
         if mixed:
-            raise BadInput(_wrong_channels(name, found, 1, channel_names))
+            raise BadInput(_wrong_channels(name, found, 1, channel_names, group))
         channels = found
     if found > 1 and (found != channels or mixed):
-        raise BadInput(_wrong_channels(name, found, channels, channel_names))
+        raise BadInput(_wrong_channels(name, found, channels, channel_names, group))
     # the axes of the channels; the first one may hold several groups of them
     held, groups = declared, 1
     if channels > found:
-        held = _held(lead, shape, channels)
+        free = [i for i in lead if not (depth and axes[i] == "Z")]
+        held = _held(free, shape, channels, grouped=group is not None)
         if not held:
-            raise BadInput(_too_few(name, axes, shape, lead, channels))
+            raise BadInput(_too_few(name, axes, shape, free, channels, group))
         groups = math.prod(shape[i] for i in held) // channels
         sizes = " x ".join(f"{axes[i]}={shape[i]}" for i in held)
-        what = "raw frames" if channels in RAW_FRAMES else "channels"
+        what = group or "channels"
         notes.append(
             f"the images along {sizes} were read as {groups} groups of {channels} "
-            f"{what}, one group for a picture"
+            f"{what}, one group for an image"
             if groups > 1
-            else f"the images along {sizes} were read as the {channels} {what} of a "
-            "picture"
+            else f"the images along {sizes} were read as the {channels} {what} of an "
+            "image"
         )
 
     # axis, length and stride of what counts frames
@@ -183,23 +196,56 @@ def plan(
         first = held[0]
         rest.append((first, groups, strides[first] * shape[first] // groups))
         rest.sort()
+    planes: tuple[int, int] | None = None
+    if depth:
+        rest, planes, note = _depth(axes[:y], rest)
+        notes += note
     if len(rest) > 1:
         letters = " x ".join(f"{axes[i]}={size}" for i, size, _ in rest)
         notes.append(f"all of {letters} were read as frames, one after the other")
+    times = [(size, stride) for i, size, stride in rest if axes[i] != "Z"]
+    slices = [(size, stride) for i, size, stride in rest if axes[i] == "Z"]
+    outer = [("t", math.prod(size for size, _ in times))]
+    if slices:
+        outer.append(("z", math.prod(size for size, _ in slices)))
     return Layout(
-        frame_sizes=tuple(size for _, size, _ in rest),
-        frame_strides=tuple(stride for _, _, stride in rest),
+        frame_sizes=tuple(size for size, _ in times + slices),
+        frame_strides=tuple(stride for _, stride in times + slices),
+        outer=tuple(outer),
         channels=channels,
         channel_stride=strides[held[-1]] if held else 0,
+        depth=None if planes is None else planes[0],
+        depth_stride=0 if planes is None else planes[1],
         notes=tuple(notes),
     )
 
 
-def _held(lead: list[int], shape: tuple[int, ...], channels: int) -> list[int]:
+_Axes = list[tuple[int, int, int]]
+
+
+def _depth(axes: str, rest: _Axes) -> tuple[_Axes, tuple[int, int], list[str]]:
+    """Take the depth of volumes from the axes that are left; length and stride."""
+    among = [axis for axis in rest if axes[axis[0]] == "Z"]
+    notes: list[str] = []
+    if not among and "Z" not in axes and rest:
+        among = rest
+        place, size, _ = rest[-1]
+        notes.append(
+            f"the images along {axes[place]}={size} were read as the planes of a volume"
+        )
+    if not among:
+        return rest, (1, 0), notes
+    chosen = among[-1]
+    return [axis for axis in rest if axis != chosen], chosen[1:], notes
+
+
+def _held(
+    lead: list[int], shape: tuple[int, ...], channels: int, *, grouped: bool
+) -> list[int]:
     """Return the axes that hold channels nobody declared, none if there are none.
 
-    In this order: the innermost axis of the wanted length; for raw frames, the
-    innermost neighbours whose lengths multiply to it, and the innermost axis or
+    In this order: the innermost axis of the wanted length; where images are grouped,
+    the innermost neighbours whose lengths multiply to it, and the innermost axis or
     neighbours that hold several groups without one that reaches across their edge.
     """
     lengths = [shape[i] for i in lead]
@@ -211,9 +257,9 @@ def _held(lead: list[int], shape: tuple[int, ...], channels: int) -> list[int]:
     products = {(a, b): math.prod(lengths[a:b]) for a, b in stretches}
     exact = [s for s in stretches if products[s] == channels]
     for first, last in sorted(exact, key=lambda s: s[1] - s[0] > 1):
-        if last - first == 1 or channels in RAW_FRAMES:
+        if last - first == 1 or grouped:
             return lead[first:last]
-    if channels in RAW_FRAMES:
+    if grouped:
         for first, last in stretches:
             inner = products.get((first + 1, last), 1)
             if products[first, last] % channels == 0 and channels % inner == 0:
@@ -222,39 +268,47 @@ def _held(lead: list[int], shape: tuple[int, ...], channels: int) -> list[int]:
 
 
 def _too_few(
-    name: str, axes: str, shape: tuple[int, ...], lead: list[int], channels: int
+    name: str,
+    axes: str,
+    shape: tuple[int, ...],
+    lead: list[int],
+    channels: int,
+    group: str | None,
 ) -> str:
     """Say why no channels were found."""
     pages = math.prod(shape[i] for i in lead)
-    if channels not in RAW_FRAMES:
+    if group is None:
         return (
             f"{name} has frames of one channel, {channels} channels are needed; "
             f"save them as one stack whose channel axis has length {channels}"
         )
+    remedy = f"save all {channels} {group} of every image one after the other"
     if pages % channels:
         what = "single image" if pages == 1 else f"stack of {pages} single images"
         return (
-            f"{name} is a {what}, {channels} channels are needed: the raw frames of a "
-            f"picture, so that the number of images is a multiple of {channels}; save "
-            f"all {channels} raw frames of every picture one after the other"
+            f"{name} is a {what}, {channels} channels are needed: the {group} of an "
+            f"image, so that the number of images is a multiple of {channels}; {remedy}"
         )
     sizes = " x ".join(f"{axes[i]}={shape[i]}" for i in lead)
     return (
-        f"{name} has images along {sizes}, {channels} channels are needed: the raw "
-        f"frames of a picture, in axes next to each other; save all {channels} raw "
-        "frames of every picture one after the other"
+        f"{name} has images along {sizes}, {channels} channels are needed: the "
+        f"{group} of an image, in axes next to each other; {remedy}"
     )
 
 
 def _wrong_channels(
-    name: str, found: int, channels: int, channel_names: tuple[str, ...]
+    name: str,
+    found: int,
+    channels: int,
+    channel_names: tuple[str, ...],
+    group: str | None,
 ) -> str:
     which = f" ({', '.join(channel_names)})" if len(channel_names) == found else ""
     if channels > 1:
         remedy = "save a stack with exactly those"
-        if channels in RAW_FRAMES and found % channels == 0:
+        if group is not None and found % channels == 0:
             remedy = (
-                "if they are the raw frames of several pictures, declare the axis as "
+                f"if they are the {group} of several images, declare the axis as "
                 "frames (in Fiji: Image > Properties)"
             )
         return f"{name} has {found} channels{which}, {channels} are needed; {remedy}"

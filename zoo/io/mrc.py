@@ -37,9 +37,7 @@ _DEFAULT = 1.0  # what programs write that know no size
 
 
 def from_mrc(path: Path) -> Found:
-    """Describe an MRC file; sections are frames, in the order of the file.
-
-    Nine sections are the raw frames of a picture where nine are wanted.
+    """Describe an MRC file; sections are depth, volumes of several follow in time.
 
     Raises
     ------

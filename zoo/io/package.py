@@ -2,11 +2,12 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from zoo.core.errors import BadPackage
-from zoo.io.archives import sha256_of, unsafe_name
+from zoo.core.files import sha256
+from zoo.io.archives import unsafe_name
 from zoo.io.description import NAMES, Tensor, file_of, read_description, tensors
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Package:
     Raises
     ------
     BadPackage
-        If there is no description of a model in format 0.4 or 0.5.
+        If there is no description of a model in format 0.4 or 0.5, or its ``config``
+        is not a mapping.
     """
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
@@ -48,8 +50,7 @@ class Package:
         # other processes read it, wherever they were started
         self.folder = description.parent.absolute()
         self.rdf: dict[str, Any] = read_description(description)
-        config: Any = self.rdf.get("config") or {}
-        self.zoo: dict[str, Any] = config.get("superres_zoo") or {}
+        self.zoo: dict[str, Any] = _own_section(self.rdf, description)
         self.name = name or str(
             self.rdf.get("id") or self.rdf.get("name") or folder.name
         )
@@ -81,7 +82,7 @@ class Package:
             next(iter(self.weights.values())),
         )
         source, stated = file_of(entry)
-        return stated or sha256_of(self.path_of(source))
+        return stated or sha256(self.path_of(source))
 
     def weights_path(self, entry: str) -> Path:
         """Return the file of a weights entry, after checking its hash.
@@ -148,7 +149,7 @@ class Package:
                 f"{self._remedy(source)}"
             )
         if stated and source not in self._checked:
-            if sha256_of(path) != stated:
+            if sha256(path) != stated:
                 raise BadPackage(
                     f"{source} of {self.name} differs from the hash in rdf.yaml of "
                     f"{self.folder}; {self._remedy(source)}"
@@ -162,6 +163,20 @@ class Package:
             place = f"{specs.name}/{self.folder.name}/{source}"
             return f"restore it with 'git checkout -- {place}'"
         return f"delete the folder and get {self.name} again"
+
+
+def _own_section(rdf: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return ``config.superres_zoo``, empty if there is none."""
+    section: Any = rdf.get("config") or {}
+    for key in ("config", "config.superres_zoo"):
+        if not isinstance(section, dict):
+            raise BadPackage(
+                f"{path} states {key} as {type(section).__name__}, it must be a "
+                "mapping; get the package again"
+            )
+        if key == "config":
+            section = cast(dict[str, Any], section).get("superres_zoo") or {}
+    return cast(dict[str, Any], section)
 
 
 def description_file(folder: Path) -> Path:

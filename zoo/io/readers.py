@@ -52,9 +52,14 @@ def unit_nm(unit: str) -> float | None:
 
 def plausible_nm(y_nm: float, x_nm: float) -> tuple[float, float] | None:
     """Return a pixel size (y, x) if both edges are possible, otherwise None."""
+    possible = plausible_step_nm(y_nm) and plausible_step_nm(x_nm)
+    return (y_nm, x_nm) if possible else None
+
+
+def plausible_step_nm(step_nm: float) -> float | None:
+    """Return a distance of pixels or planes if it is possible, otherwise None."""
     low, high = PIXEL_SIZE_RANGE_NM
-    fits = all(math.isfinite(v) and low <= v <= high for v in (y_nm, x_nm))
-    return (y_nm, x_nm) if fits else None
+    return step_nm if math.isfinite(step_nm) and low <= step_nm <= high else None
 
 
 class Planes(Protocol):
@@ -79,6 +84,8 @@ class Found:
     dtype: np.dtype[Any]
     pixel_size_nm: tuple[float, float] | None = None
     """Pixel edges (y, x), nm."""
+    z_step_nm: float | None = None
+    """Distance of neighbouring planes of depth, nm."""
     pixel_size_source: str = "missing"
     notes: list[str] = field(default_factory=list[str])
     channel_names: tuple[str, ...] = ()
@@ -254,10 +261,10 @@ def first_line(error: BaseException) -> str:
 
 
 def read_frames(found: Found, layout: Layout, start: int, stop: int) -> Array:
-    """Return frames ``start`` to ``stop``, (t, y, x, c), in the type of the file."""
+    """Return frames ``start`` to ``stop`` as stored, (t, [z,] y, x, c)."""
     numbers = layout.planes(start, stop)
     planes = found.planes.read(numbers.reshape(-1))
     stacked = planes.reshape(*numbers.shape, *planes.shape[1:])
-    if stacked.shape[1] == 1:
-        return stacked[:, 0]
-    return np.moveaxis(stacked[..., 0], 1, -1)
+    if numbers.shape[-1] == 1:
+        return stacked[..., 0, :, :, :]
+    return np.moveaxis(stacked[..., 0], -3, -1)

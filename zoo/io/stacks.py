@@ -41,10 +41,17 @@ class Stack:
     ----------
     frames, height, width, channels
         Size of the recording.
+    outer
+        Letters and lengths of what counts frames, in C order: ``(("t", T),)``, or
+        ``(("t", T), ("z", Z))`` where a depth is stated and frames are single images.
+    depth
+        Planes of a frame; None for frames that are single images.
     dtype
         Type of a pixel in the file.
     pixel_size_nm
         Edge of a pixel along x, None if nothing plausible is stated.
+    z_step_nm
+        Distance of neighbouring planes of depth, None if nothing plausible is stated.
     pixel_size_source
         Where that comes from: ``"given"``, ``"OME metadata"``, ``"ImageJ metadata"``,
         ``"TIFF resolution"``, ``"OME-Zarr metadata"``, ``"MRC header ..."`` or
@@ -66,6 +73,8 @@ class Stack:
         self._layout = layout
         _, self.height, self.width, _ = split_axes(found.axes, found.shape, source)
         self.frames = layout.frames
+        self.outer = layout.outer
+        self.depth = layout.depth
         self.channels = layout.channels
         self.dtype = found.dtype
         self.axes = found.axes
@@ -73,6 +82,7 @@ class Stack:
         names = found.channel_names
         self.channel_names = names if len(names) == layout.channels else ()
         self.notes: list[str] = [*found.notes, *layout.notes]
+        self.z_step_nm = found.z_step_nm
         self.pixel_size_nm: float | None = None
         self.pixel_size_source = found.pixel_size_source
         if found.pixel_size_nm is not None:
@@ -94,10 +104,17 @@ class Stack:
     def __len__(self) -> int:
         return self.frames
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of a frame along its letters of space, in the order z, y, x, px."""
+        depth = {} if self.depth is None else {"z": self.depth}
+        return depth | {"y": self.height, "x": self.width}
+
     def __repr__(self) -> str:
         return (
-            f"<Stack {self.source!r}: {self.frames} frames of {self.height} x "
-            f"{self.width} px, {self.channels} channels, {self.dtype.name}>"
+            f"<Stack {self.source!r}: {self.frames} frames of "
+            f"{' x '.join(map(str, self.sizes.values()))} px, "
+            f"{self.channels} channels, {self.dtype.name}>"
         )
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
@@ -110,7 +127,7 @@ class Stack:
 
         Returns
         -------
-        frames : (t, y, x, c) float32
+        frames : (t, [z,] y, x, c) float32
             A new array, in the units of the file.
 
         Raises
@@ -158,37 +175,44 @@ def open_stack(
     *,
     pixel_size_nm: float | None = None,
     channels: int | None = 1,
+    depth: bool = False,
+    group: str | None = None,
 ) -> Stack:
     """Open a recording without reading its frames.
 
     Supported are TIFF, BigTIFF, ImageJ stacks and hyperstacks, OME-TIFF (one or several
     files), folders of TIFF files in natural order, ``.npy``, OME-Zarr (extra ``zarr``),
-    MRC (extra ``mrc``), and arrays.  Every axis before y and x counts frames, except
-    the one that holds `channels`; see `zoo.io.layout.plan`.  Raw frames of structured
-    illumination (nine channels) need no channel axis: an axis of nine, neighbouring
-    axes of three and three, or a row of ``t * 9`` images are read as what they are.
+    MRC (extra ``mrc``), and arrays.  Axes before y and x count frames, except those
+    that hold channels and, with `depth`, the planes of a volume; see
+    `zoo.io.layout.plan`.
 
     Parameters
     ----------
     source
-        A path, or an array (y, x), (t, y, x) or (t, y, x, c).
+        A path, or an array (y, x), (t, y, x), (t, y, x, c) or, with `depth`, (z, y, x),
+        (t, z, y, x) and so on.
     pixel_size_nm
         Edge of a pixel; overrides what the file says.
     channels
         Channels that a frame must have; None for as many as the recording declares,
         one if it declares none.
+    depth
+        Whether a frame is a volume rather than an image.
+    group
+        What images are called that are the channels of one frame without the file
+        saying so, such as ``raw frames``; None if channels are declared or on an axis
+        of their own.
 
     Returns
     -------
     stack
-        Frames of height and width as stored; memory does not grow with their number.
+        Frames of the size as stored; memory does not grow with their number.
 
     Raises
     ------
     BadInput
         If the recording is missing, damaged, truncated, empty, of another format, a
-        colour image, of another number of channels or raw frames, or not made of real
-        numbers.
+        colour image, of another number of channels, or not made of real numbers.
 
     Examples
     --------
@@ -206,7 +230,7 @@ def open_stack(
     if isinstance(source, str | Path):
         path = Path(source)
         name = str(source)
-        found = _open_path(path, channels)
+        found = _open_path(path, channels, depth=depth, group=group)
     else:
         name = "array"
         array = np.asarray(source)
@@ -219,6 +243,8 @@ def open_stack(
             found.shape,
             channels=channels,
             name=name,
+            depth=depth,
+            group=group,
             channel_names=found.channel_names,
         )
         return Stack(found, layout, source=name, given_nm=pixel_size_nm)
@@ -227,14 +253,16 @@ def open_stack(
         raise
 
 
-def _open_path(path: Path, channels: int | None) -> Found:
+def _open_path(
+    path: Path, channels: int | None, *, depth: bool, group: str | None
+) -> Found:
     if not path.exists():
         raise BadInput(f"{path} does not exist; check the name")
     if path.is_dir():
         markers = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
         if any((path / marker).exists() for marker in markers):
             return from_zarr(path, channels=channels)
-        return open_folder(path, channels=channels)
+        return open_folder(path, channels=channels, depth=depth, group=group)
     try:
         with path.open("rb") as file:
             head = file.read(1024)

@@ -9,6 +9,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -17,38 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.core.errors import BadInput
-from zoo.core.localizations import Localizations
-from zoo.io.write import replacing
+from zoo.core.files import replacing
+from zoo.core.localizations import Column, Localizations
 
-COLUMNS: dict[str, tuple[str, str]] = {
-    "frame": ("frame", "%d"),
-    "x_nm": ("x [nm]", "%.3f"),
-    "y_nm": ("y [nm]", "%.3f"),
-    "z_nm": ("z [nm]", "%.3f"),
-    "sigma_nm": ("sigma [nm]", "%.2f"),
-    "photons": ("intensity [photon]", "%.2f"),
-    "background_photons": ("offset [photon]", "%.3f"),
-    "uncertainty_nm": ("uncertainty_xy [nm]", "%.3f"),
-    "confidence": ("confidence", "%.4f"),
+COLUMNS: dict[str, Column] = {
+    field.name: field.metadata["column"]
+    for field in sorted(fields(Localizations), key=lambda f: f.name != "frame")
 }
-"""Column of the table → its name in the file and how a value is written."""
+"""Columns of a table in the order of a file, and how each is written."""
 
 _NAMES = {
-    "frame": "frame",
-    "x": "x_nm",
-    "y": "y_nm",
-    "z": "z_nm",
-    "sigma": "sigma_nm",
-    "intensity": "photons",
-    "photons": "photons",
-    "offset": "background_photons",
-    "uncertainty": "uncertainty_nm",
-    "uncertainty_xy": "uncertainty_nm",
-    "confidence": "confidence",
-    # the challenges' truth tables
-    "xnano": "x_nm",
-    "ynano": "y_nm",
-    "znano": "z_nm",
+    name: field
+    for field, column in COLUMNS.items()
+    for name in (column.name, *column.synonyms)
 }
 _UNITS = {
     "nm": 1.0,
@@ -60,8 +42,7 @@ _UNITS = {
     "a.u.": 1.0,
     "": 1.0,
 }
-_IN_NM = frozenset(name for name in COLUMNS if name.endswith("_nm"))
-_PHOTONS = frozenset({"photons", "background_photons"})
+"""What a file may state as a unit, in nanometres or photons."""
 
 
 class LocalizationWriter:
@@ -111,7 +92,7 @@ class LocalizationWriter:
                 f"unknown columns {', '.join(unknown)}; known are {', '.join(COLUMNS)}"
             )
         self._columns = tuple(name for name in COLUMNS if name in wanted)
-        names = ["id", *(COLUMNS[name][0] for name in self._columns)]
+        names = ["id", *(COLUMNS[name].header for name in self._columns)]
         self._stream.write(",".join(f'"{name}"' for name in names) + "\n")
         return self._columns
 
@@ -129,7 +110,7 @@ class LocalizationWriter:
         missing = [name for name in columns if name not in table.columns]
         if missing:
             raise ValueError(f"the table has no {', '.join(missing)}")
-        row = ",".join(["%d", *(COLUMNS[name][1] for name in columns)]) + "\n"
+        row = ",".join(["%d", *(COLUMNS[name].format for name in columns)]) + "\n"
         ids = range(self.count + 1, self.count + 1 + len(table))
         values: list[list[Any]] = [getattr(table, name).tolist() for name in columns]
         self._stream.write("".join(row % v for v in zip(ids, *values, strict=True)))
@@ -225,7 +206,7 @@ def read_localizations(path: str | Path) -> Localizations:
         bad = np.flatnonzero(~np.isfinite(columns[name]))
         if len(bad):
             raise BadInput(
-                f"{source}: {COLUMNS[name][0]} of row {bad[0] + 1} is not a number"
+                f"{source}: {COLUMNS[name].header} of row {bad[0] + 1} is not a number"
             )
     return Localizations(**columns)
 
@@ -250,11 +231,12 @@ def _places(names: list[str], source: Path) -> dict[str, tuple[int, float]]:
         if column is None or column in places:
             continue
         unit = (match.group(2) or "").strip().replace("μ", "µ")
-        if column in _IN_NM and unit in ("px", "pixel", "pixels"):
+        if COLUMNS[column].unit == "nm" and unit in ("px", "pixel", "pixels"):
             raise BadInput(
                 f"{source}: {name!r} is in pixels; export the table in nanometres"
             )
-        if column in _PHOTONS and unit not in ("", "photon", "photons"):
+        photons = COLUMNS[column].unit == "photon"
+        if photons and unit not in ("", "photon", "photons"):
             continue
         if unit not in _UNITS:
             raise BadInput(
@@ -263,8 +245,9 @@ def _places(names: list[str], source: Path) -> dict[str, tuple[int, float]]:
         places[column] = (place, _UNITS[unit])
     missing = [name for name in ("x_nm", "y_nm") if name not in places]
     if missing:
+        headers = " and ".join(COLUMNS[name].header for name in missing)
         raise BadInput(
-            f"{source} has no column {' and '.join(COLUMNS[m][0] for m in missing)}; "
+            f"{source} has no column {headers}; "
             f"its columns are {', '.join(names)[:200]}"
         )
     return places

@@ -7,16 +7,19 @@ from typing import Any
 
 from tifffile import TiffFile
 
-from zoo.io.readers import Found, plausible_nm, unit_nm
+from zoo.io.readers import Found, plausible_nm, plausible_step_nm, unit_nm
 
 
 def add_metadata(found: Found, tif: TiffFile, imagej: dict[str, Any]) -> None:
     """Read pixel size and channel names; the most specific statement wins."""
     size = None
+    nm = unit_nm(str(imagej.get("unit", ""))) if imagej else None
+    if nm is not None:
+        found.z_step_nm = plausible_step_nm(nm * _number(imagej.get("spacing")))
     if tif.is_ome and (xml := tif.ome_metadata):
-        size, found.channel_names = _from_ome(xml)
+        size, found.z_step_nm, found.channel_names = _from_ome(xml)
         found.pixel_size_source = "OME metadata"
-    if size is None and imagej and (nm := unit_nm(str(imagej.get("unit", "")))):
+    if size is None and nm:
         size = _from_resolution(tif, nm)
         found.pixel_size_source = "ImageJ metadata"
     if size is None and not imagej.get("unit"):
@@ -44,15 +47,17 @@ def _from_resolution(tif: TiffFile, nm: float) -> tuple[float, float] | None:
     return plausible_nm(edges[0], edges[1])
 
 
-def _from_ome(xml: str) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
-    """Return pixel size (y, x) and channel names of the first image in OME-XML.
+def _from_ome(
+    xml: str,
+) -> tuple[tuple[float, float] | None, float | None, tuple[str, ...]]:
+    """Return pixel size (y, x), z step and channel names of OME-XML's first image.
 
     Only two kinds of element are wanted, so the text, which grows with the number of
     frames, is searched instead of parsed.
     """
     pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
     if pixels is None:
-        return None, ()
+        return None, None, ()
     end = re.search(r"</(?:\w+:)?Pixels\s*>", xml)
     body = xml[pixels.end() : end.start() if end else len(xml)]
     names: list[str] = []
@@ -61,14 +66,20 @@ def _from_ome(xml: str) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
         if name:
             names.append(name)
     edges: list[float] = []
-    for axis in "YX":
+    for axis in "ZYX":
         nm = unit_nm(_attribute(pixels.group(), f"PhysicalSize{axis}Unit") or "µm")
         text = _attribute(pixels.group(), f"PhysicalSize{axis}")
-        try:
-            edges.append(float(text or "nan") * (nm or math.nan))
-        except ValueError:
-            edges.append(math.nan)
-    return plausible_nm(edges[0], edges[1]), tuple(names)
+        edges.append(_number(text) * (nm or math.nan))
+    z_nm = plausible_step_nm(edges[0])
+    return plausible_nm(edges[1], edges[2]), z_nm, tuple(names)
+
+
+def _number(value: Any) -> float:
+    """Return a number that metadata state, NaN for anything else."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _attribute(element: str, name: str) -> str | None:

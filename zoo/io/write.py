@@ -1,9 +1,6 @@
 """Writing image stacks: OME-TIFF and ImageJ TIFF, complete or not at all."""
 
-import os
-import tempfile
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,45 +8,17 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from zoo.core.axes import check_axes
+from zoo.core.files import replacing
 
-
-@contextmanager
-def replacing(path: Path) -> Generator[Path]:
-    """Yield a temporary name beside `path` that becomes `path` if all goes well.
-
-    The final name never holds half a file: on an error, the temporary one is removed
-    and what stood under `path` stays.
-
-    Examples
-    --------
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with replacing(Path(folder) / "a.txt") as temporary:
-    ...         _ = temporary.write_text("whole")
-    ...     (Path(folder) / "a.txt").read_text()
-    'whole'
-    """
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=".part", dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes private files; results get what the user's umask allows
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+PixelSize = float | Mapping[str, float] | None
+"""Edge of a pixel, nm: one number for y and x, or by letter; None if not known."""
 
 
 def write_ome_tiff(
     path: str | Path,
     array: NDArray[Any],
     *,
-    pixel_size_nm: float | None,
+    pixel_size_nm: PixelSize,
     axes: str,
     description: str | None = None,
     channel_names: Sequence[str] | None = None,
@@ -66,7 +35,8 @@ def write_ome_tiff(
         The pixels.  float64 and float16 are written as float32, which OME has and
         every reader knows.
     pixel_size_nm
-        Edge of a pixel, written in µm as is usual in OME; None if it is not known.
+        Edge of a pixel, or of every letter of space, written in µm as is usual in OME;
+        None if it is not known.
     axes
         Letters of the array's axes, such as ``yx``, ``tyx`` or ``tyxc``.  Channels are
         stored as planes.
@@ -105,7 +75,7 @@ def write_ome_planes(
     *,
     shape: Sequence[int],
     dtype: DTypeLike,
-    pixel_size_nm: float | None,
+    pixel_size_nm: PixelSize,
     axes: str,
     description: str | None = None,
     channel_names: Sequence[str] | None = None,
@@ -135,14 +105,19 @@ def write_ome_planes(
     import tifffile
 
     target = Path(path)
-    _check_pixel_size(1.0 if pixel_size_nm is None else pixel_size_nm)
+    if pixel_size_nm is None or isinstance(pixel_size_nm, Mapping):
+        edges = dict(pixel_size_nm or {})
+    else:
+        edges = {"y": pixel_size_nm, "x": pixel_size_nm}
+    for edge_nm in edges.values():
+        _check_pixel_size(edge_nm)
     if axes != "".join(a for a in "tzcyx" if a in axes) or len(axes) != len(shape):
         raise ValueError(f"axes {axes!r} do not fit planes of the shape {shape}")
     metadata: dict[str, Any] = {"axes": axes.upper()}
-    if pixel_size_nm is not None:
-        for letter in "XY":
-            metadata[f"PhysicalSize{letter}"] = pixel_size_nm / 1000
-            metadata[f"PhysicalSize{letter}Unit"] = "µm"
+    for letter in "xyz":
+        if letter in edges and letter in axes:
+            metadata[f"PhysicalSize{letter.upper()}"] = edges[letter] / 1000
+            metadata[f"PhysicalSize{letter.upper()}Unit"] = "µm"
     if description:
         metadata["Description"] = description
     if channel_names is not None:

@@ -1,4 +1,4 @@
-"""Pieces that several networks share."""
+"""Activation functions that several networks share."""
 
 from typing import Any
 

@@ -68,9 +68,9 @@ def bilinear_matrix(
     if convention not in ("half_pixel", "legacy"):
         raise ValueError(f"resize must be half_pixel or legacy, not {convention!r}")
     shift = 0.5 if convention == "half_pixel" else 0.0
-    wanted = np.arange(size, dtype=np.float32).reshape(-1, 1) + np.float32(shift)
+    centres = np.arange(size, dtype=np.float32).reshape(-1, 1) + np.float32(shift)
     last = ops.max(positions)
-    place = (last + 1.0) * (wanted / np.float32(size)) - shift
+    place = (last + 1.0) * (centres / np.float32(size)) - shift
     place = ops.minimum(ops.maximum(place, 0.0), last)
     distance = ops.abs(place - ops.expand_dims(positions, 0))
     return ops.maximum(1.0 - distance, 0.0)

@@ -6,7 +6,8 @@ Nehme, Weiss, Michaeli and Shechtman 2018 (doi:10.1364/OPTICA.5.000458).
 import keras
 from keras import layers
 
-from zoo.core.network import Grid, Network, Paper
+from zoo.core import papers
+from zoo.core.network import Network
 
 
 def deep_storm(
@@ -110,18 +111,7 @@ def _block(
 
 DEEP_STORM = Network(
     name="deep_storm",
-    task="density",
     build=deep_storm,
-    paper=Paper(
-        authors="Nehme E, Weiss LE, Michaeli T, Shechtman Y",
-        title=(
-            "Deep-STORM: super-resolution single-molecule microscopy by deep learning"
-        ),
-        journal="Optica 5, 458-464",
-        year=2018,
-        doi="10.1364/OPTICA.5.000458",
-    ),
-    grid=Grid(axes="byxc", scale=8, step=1, halo=4),
+    paper=papers.NEHME_2018,
     parameters=1_366_208,
-    ideal_peak=48.4,
 )

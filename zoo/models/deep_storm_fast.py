@@ -10,7 +10,8 @@ fine grid.
 import keras
 from keras import layers, ops
 
-from zoo.core.network import Grid, Network, Paper
+from zoo.core import papers
+from zoo.core.network import Network
 
 
 def deep_storm_fast(
@@ -98,21 +99,11 @@ def _conv(
 
 DEEP_STORM_FAST = Network(
     name="deep_storm_fast",
-    task="density",
     build=deep_storm_fast,
-    paper=Paper(
-        authors="Nehme E, Weiss LE, Michaeli T, Shechtman Y",
-        title=(
-            "Deep-STORM: super-resolution single-molecule microscopy by deep learning"
-        ),
-        journal="Optica 5, 458-464",
-        year=2018,
-        doi="10.1364/OPTICA.5.000458",
-    ),
-    grid=Grid(axes="byxc", scale=8, step=1, halo=10),
+    paper=papers.NEHME_2018,
     parameters=721_504,
     published=False,
-    ideal_peak=48.4,
+    variant_of="deep_storm",
     note=(
         "Not the published architecture: a residual trunk at camera resolution with a "
         "pixel-shuffle head, trained on Deep-STORM's task with Deep-STORM's loss."

@@ -1,52 +1,44 @@
 """Packages built from trained networks: written aside, verified, put in place."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
+from zoo.core.files import scratch, swap_folder, write_json, write_text
+from zoo.core.formats import FORMATS, KERAS, ONNX, SAVED_MODEL
 from zoo.core.processing import apply
 from zoo.core.recipe import Recipe
-from zoo.evaluate.report import plain
-from zoo.io.packages import Package, find_package, specs_folder
+from zoo.io.library import find_package
+from zoo.io.package import Package, specs_folder
 from zoo.package import export
-from zoo.package.archive import replace_folder, zip_folder
-from zoo.package.compare import TOLERANCE, relative_error
-from zoo.package.describe import FILES, describe, to_yaml, validate
-from zoo.package.document import readme_text
-from zoo.package.pictures import write_cover, write_sample
-from zoo.package.source import (
-    METRICS,
-    RECIPE,
-    WEIGHTS,
-    Source,
-    read_source,
-    record_of,
-    to_json,
+from zoo.package.checks import require_verified
+from zoo.package.describe import (
+    EXAMPLES,
+    attachments,
+    describe,
+    to_yaml,
+    validate,
 )
-from zoo.package.tensors import fixed_size, processing
+from zoo.package.document import readme_text, regenerate
+from zoo.package.images import write_cover, write_sample
+from zoo.package.tensors import output_names
+from zoo.package.trained import METRICS, RECIPE, Trained, read_trained, record_of
+from zoo.package.zips import zip_folder
 
-FORMATS = tuple(FILES)
-"""Formats of weights that can be asked for."""
-
-_WRITERS: dict[str, Callable[..., Path]] = {
-    "keras": export.export_keras,
-    "onnx": export.export_onnx,
-    "saved_model": export.export_saved_model,
-}
-
-DEFAULT_SIZE = 64
-"""Height and width of the test picture where the recipe declares none, px."""
+DEFAULT_PX = {"z": 16, "y": 64, "x": 64}
+"""Lengths of the test image where the contract declares none, px."""
 
 
 def build_package(
     source: str | Path,
     destination: str | Path | None = None,
     *,
-    formats: Sequence[str] = ("keras", "onnx"),
+    formats: Sequence[str] = (KERAS.name, ONNX.name),
     recipe: Recipe | None = None,
     score: bool = True,
 ) -> Path:
@@ -79,43 +71,45 @@ def build_package(
         If the source is neither a run nor a package, a format is unknown, or a
         check fails; then nothing has changed.
     """
-    wanted = _checked_formats(formats)
-    made = read_source(_source_folder(source), recipe=recipe)
-    if made.packaged:  # damaged weights must not get a description that fits them
-        package = Package(made.folder)
+    chosen = _checked_formats(formats)
+    trained = read_trained(_source_folder(source), recipe=recipe)
+    if trained.packaged:  # damaged weights must not get a description that fits them
+        package = Package(trained.folder)
         for entry in package.weights:
             package.weights_path(entry)
     in_checkout = destination is None
     parent = _specs() if in_checkout else Path(destination or ".")
     parent.mkdir(parents=True, exist_ok=True)
-    target = parent / made.recipe.name
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=parent) as name:
-        folder = Path(name) / made.recipe.name
+    target = parent / trained.recipe.name
+    with scratch(target) as part:
+        folder = part / target.name
         folder.mkdir()
-        _keep_prose(made, target, folder)
+        _keep_prose(trained, target, folder)
         if in_checkout:
-            wanted = [name for name in wanted if name != "saved_model"]
-        write_package(made, folder, formats=wanted, score=score)
-        _require_verified(folder)
+            chosen = [name for name in chosen if name != SAVED_MODEL.name]
+        write_package(trained, folder, formats=chosen, score=score)
+        require_verified(folder)
         if not in_checkout:
-            archive = zip_folder(folder, Path(name) / f"{folder.name}.zip")
+            archive = zip_folder(folder, part / f"{folder.name}.zip")
             archive.replace(parent / archive.name)
-        replace_folder(folder, target)
+        swap_folder(folder, target)
     if in_checkout:
-        from zoo.package.document import regenerate
-
         regenerate(parent.parent)
     return target
 
 
 def write_package(
-    made: Source, folder: Path, *, formats: Sequence[str] = FORMATS, score: bool = False
+    trained: Trained,
+    folder: Path,
+    *,
+    formats: Sequence[str] = tuple(FORMATS),
+    score: bool = False,
 ) -> None:
     """Write all files of a package into a folder, without verifying them.
 
     Parameters
     ----------
-    made
+    trained
         Run or package to take the weights from.
     folder
         Existing folder; a README in it keeps its prose.
@@ -124,145 +118,209 @@ def write_package(
     score
         Whether to measure the scores if there are none of these weights.
     """
-    recipe = made.recipe
-    size = fixed_size(recipe) or DEFAULT_SIZE
-    other = _second_size(recipe, size)
-    model = export.load_keras(made.folder / WEIGHTS)
-    for name, write in _WRITERS.items():
-        known = made.folder / FILES[name]
-        if made.packaged and known.is_file() and name in ("keras", *formats):
-            shutil.copyfile(known, folder / known.name)
-        elif name in ("keras", *formats):
-            write(model, folder / known.name, sizes=(size, other))
-    versions = made.export or {
-        **export.versions(),
-        "parameters": export.trainable_parameters(model),
-    }
-    image = _test_image(made, size)
-    before, after = processing(recipe)
-    axes = recipe.grid.axes
-    raw = export.predict(model, apply(before, image, axes))
-    output = _settled(made, apply(after, raw, axes).astype(np.float32))
-    np.save(folder / "test_input.npy", image)
-    np.save(folder / "test_output.npy", output)
-    pixel = getattr(recipe.source, "pixel_size_nm", None)
-    fine = None if pixel is None else pixel / recipe.grid.scale
-    write_sample(folder / "sample_input.tif", image[0], pixel_size_nm=pixel)
-    write_sample(folder / "sample_output.tif", output[0], pixel_size_nm=fine)
-    write_cover(folder / "cover.png", image[0], output[0])
+    contract = trained.recipe.promise
+    model = export.load_keras(trained.folder / KERAS.file)
+    image = _test_input(trained, contract)
+    write_weights(
+        model,
+        folder,
+        [KERAS.name, *formats],
+        known=trained.folder if trained.packaged else None,
+        shape=image.shape,
+    )
+    versions = trained.export or export.record(model)
+    for name in _further_results(trained):
+        shutil.copyfile(trained.folder / name, folder / name)
+    kept = trained.folder / EXAMPLES[1]
+    if trained.packaged and kept.is_file():  # verified against these weights below
+        output = np.load(kept)
+    else:
+        output = forward(model, contract, image)
+    write_examples(folder, contract, image, output)
 
-    current = made._replace(folder=folder, export=versions)
-    (folder / RECIPE).write_text(record_of(current, versions), encoding="utf-8")
-    _write_metrics(made, current, score=score)
-    (folder / "README.md").write_text(readme_text(current), encoding="utf-8")
+    current = trained._replace(folder=folder, export=versions)
+    write_text(folder / RECIPE, record_of(current, versions))
+    _write_metrics(trained, current, score=score)
+    write_text(folder / "README.md", readme_text(current))
     rdf = describe(current)
     validate(rdf, folder)
-    (folder / "rdf.yaml").write_text(to_yaml(rdf), encoding="utf-8")
+    write_text(folder / "rdf.yaml", to_yaml(rdf))
 
 
-def example_image(recipe: Recipe) -> np.ndarray:
-    """Return one picture of the recipe's frozen test set, (y, x, c) float32.
+def write_weights(
+    model: Any,
+    folder: Path,
+    formats: Sequence[str],
+    *,
+    shape: tuple[int, ...],
+    known: Path | None = None,
+) -> None:
+    """Write the weights in some formats, or copy those that a package has.
 
-    A test set that has a method ``example`` says itself which picture stands for
-    it; otherwise it is the first frame of the middle one of the recordings in the
-    first group.
+    Parameters
+    ----------
+    model
+        The network.
+    folder
+        Where to write.
+    formats
+        Names of formats.
+    shape
+        Shape of an input that the network takes.
+    known
+        Folder of a package with the same weights.
+    """
+    writers: dict[str, Callable[[Path], Any]] = {
+        KERAS.name: lambda path: export.export_keras(model, path),
+        ONNX.name: lambda path: export.export_onnx(model, path, shape=shape),
+        SAVED_MODEL.name: lambda path: export.export_saved_model(model, path),
+    }
+    for name, form in FORMATS.items():
+        if name not in formats:
+            continue
+        if known is not None and (known / form.file).is_file():
+            shutil.copyfile(known / form.file, folder / form.file)
+        else:
+            writers[name](folder / form.file)
+
+
+def forward(model: Any, contract: Contract, image: np.ndarray) -> np.ndarray:
+    """Return the output for an input in its own units, float32."""
+    grid = contract.grid
+    raw = export.predict(model, apply(contract.before, image, grid.input_axes))
+    return apply(contract.after, raw, grid.output_axes).astype(np.float32)
+
+
+def write_examples(
+    folder: Path, contract: Contract, image: np.ndarray, output: np.ndarray
+) -> None:
+    """Write test tensors, the samples that show them, and the cover."""
+    grid = contract.grid
+    pixel = _pixel_sizes(contract)
+    fine = {a: pixel[a] / grid.scale(a) for a in pixel if a in grid.output_axes}
+    images: list[np.ndarray] = []
+    letters: list[str] = []
+    ends = (("input", image, grid.input_axes, pixel),
+            ("output", output, grid.output_axes, fine))  # fmt: skip
+    for file, (end, tensor, axes, sizes) in zip(EXAMPLES, ends, strict=True):
+        np.save(folder / file, tensor)
+        images.append(tensor.take(0, axes.index("b")))
+        letters.append(axes.replace("b", ""))
+        if letters[-1] != "c":
+            path = folder / f"sample_{end}.tif"
+            write_sample(path, images[-1], letters[-1], pixel_size_nm=sizes)
+    write_cover(
+        folder / "cover.png",
+        images[0],
+        images[1],
+        (letters[0], letters[1]),
+        names=output_names(contract),
+    )
+
+
+def cut_example(example: np.ndarray, contract: Contract, name: str) -> np.ndarray:
+    """Return a test input with the axes of the network, cut to the declared lengths.
+
+    Parameters
+    ----------
+    example
+        ([z,] y, x, c) float32.
+    contract
+        Declares axes and lengths; those that it leaves free are at most `DEFAULT_PX`.
+    name
+        Name of the package, for messages.
 
     Raises
     ------
     BadPackage
-        If the test set has neither method.
+        If the example has other axes, or is smaller than declared.
     """
-    benchmark = recipe.benchmark
-    example = getattr(benchmark, "example", None)
-    recordings = getattr(benchmark, "recordings", None)
-    if callable(example):
-        picture = np.asarray(example())
-    elif callable(recordings):
-        made: list = list(recordings())  # type: ignore[call-overload]
-        group = made[0].name.partition("/")[0]
-        names = [r.name for r in made if r.name.partition("/")[0] == group]
-        distinct = list(dict.fromkeys(names))
-        chosen = next(r for r in made if r.name == distinct[len(distinct) // 2])
-        picture = np.asarray(chosen.counts[0])
-    else:
+    grid = contract.grid
+    letters = grid.space + "c"
+    if example.ndim != len(letters):
         raise BadPackage(
-            f"the test set {type(benchmark).__name__} of {recipe.name} has neither "
-            "example() nor recordings(); a package needs a test picture"
+            f"the example of {name} has {example.ndim} axes, its contract wants "
+            f"{', '.join(letters)}"
         )
-    picture = picture[..., None] if picture.ndim == 2 else picture
-    return picture.astype(np.float32)
+    for place, letter in enumerate(grid.space):
+        axis, size = grid.axes[letter], contract.declared_size(letter)
+        length = example.shape[place]
+        if size is None:  # the largest length that the network takes
+            most = min(length, DEFAULT_PX[letter])
+            steps = (most - axis.minimum) // axis.step
+            size = axis.minimum + max(steps, 0) * axis.step
+        if length < size:
+            raise BadPackage(
+                f"the example of {name} has {length} px along {letter}, its contract "
+                f"declares {size} px"
+            )
+        example = example.take(range(size), axis=place)
+    tensor = example.astype(np.float32)[None]
+    if "c" not in grid.input_axes:
+        tensor = tensor[..., 0]
+    present = "b" + letters if "c" in grid.input_axes else "b" + grid.space
+    order = [present.index(letter) for letter in grid.input_axes]
+    return np.ascontiguousarray(tensor.transpose(order))
 
 
-def _test_image(made: Source, size: int) -> np.ndarray:
-    """Return the test input, (1, y, x, c) float32; a package keeps its own."""
-    known = made.folder / "test_input.npy"
-    if made.packaged and known.is_file():
+def _test_input(trained: Trained, contract: Contract) -> np.ndarray:
+    """Return the test input; a package keeps its own."""
+    known = trained.folder / EXAMPLES[0]
+    if trained.packaged and known.is_file():
         return np.load(known)
-    picture = example_image(made.recipe)
-    if min(picture.shape[:2]) < size:
-        raise BadPackage(
-            f"the test picture of {made.recipe.name} has {picture.shape[0]} x "
-            f"{picture.shape[1]} px, its package declares {size} px"
-        )
-    return np.ascontiguousarray(picture[None, :size, :size])
+    recipe = trained.recipe
+    return cut_example(recipe.test_set.example(), contract, recipe.name)
 
 
-def _second_size(recipe: Recipe, size: int) -> int:
-    """Return another size that the network takes; the same one if its tile is fixed."""
-    grid = recipe.grid
-    if grid.tile is not None:
-        return size
-    return max(grid.step, (size * 3 // 4) // grid.step * grid.step)
+def _pixel_sizes(contract: Contract) -> dict[str, float]:
+    """Return the edge of an input pixel where training knew a single one, nm."""
+    sizes: dict[str, float] = {}
+    for condition, letters in (("pixel_size_nm", "yx"), ("z_step_nm", "z")):
+        low, high = contract.training.get(condition, (0.0, 1.0))
+        if low == high:
+            sizes |= {letter: low for letter in letters if letter in contract.grid.axes}
+    return sizes
 
 
-def _settled(made: Source, output: np.ndarray) -> np.ndarray:
-    """Keep a package's test output where a new one differs by rounding only."""
-    known = made.folder / "test_output.npy"
-    if made.packaged and known.is_file():
-        before = np.load(known)
-        if relative_error(output, before) <= TOLERANCE:
-            return before
-    return output
+def _further_results(trained: Trained) -> list[str]:
+    """Return the files of what a training made beside the network."""
+    if trained.packaged:
+        return attachments(trained.folder)
+    stated = trained.run.get("results", ())
+    return [name for name in attachments(trained.folder) if name in stated]
 
 
-def _write_metrics(made: Source, current: Source, *, score: bool) -> None:
+def _write_metrics(trained: Trained, current: Trained, *, score: bool) -> None:
     """Keep the scores of kept weights, or measure them."""
     folder = current.folder
-    known = made.folder / METRICS
-    if made.packaged and known.is_file():
+    known = trained.folder / METRICS
+    if trained.packaged and known.is_file():
         shutil.copyfile(known, folder / METRICS)
         return
     if not score:
         return
-    from zoo.package.score import score_package
+    from zoo.evaluate.report import plain
+    from zoo.evaluate.scoring import score_package
 
     # the predictor reads a complete package, the scores still missing in its card
-    (folder / "README.md").write_text(readme_text(current), encoding="utf-8")
-    (folder / "rdf.yaml").write_text(to_yaml(describe(current)), encoding="utf-8")
-    metrics = plain(score_package(folder, current.recipe))
-    (folder / METRICS).write_text(to_json(metrics), encoding="utf-8")
+    write_text(folder / "README.md", readme_text(current))
+    write_text(folder / "rdf.yaml", to_yaml(describe(current)))
+    metrics = score_package(folder, current.recipe.test_set)
+    write_json(folder / METRICS, plain(metrics))
 
 
-def _keep_prose(made: Source, target: Path, folder: Path) -> None:
+def _keep_prose(trained: Trained, target: Path, folder: Path) -> None:
     """Start from the README that was written by hand, wherever it is."""
-    for place in (target, made.folder if made.packaged else None, _published(made)):
+    published = specs_folder()
+    places = (
+        target,
+        trained.folder if trained.packaged else None,
+        None if published is None else published / trained.recipe.name,
+    )
+    for place in places:
         if place is not None and (place / "README.md").is_file():
             shutil.copyfile(place / "README.md", folder / "README.md")
             return
-
-
-def _published(made: Source) -> Path | None:
-    specs = specs_folder()
-    return None if specs is None else specs / made.recipe.name
-
-
-def _require_verified(folder: Path) -> None:
-    from zoo.package.verify import verify
-
-    report = verify(folder)
-    if not report.ok:
-        reasons = "; ".join(f"{row.name}: {row.detail}" for row in report.failed)
-        raise BadPackage(f"{folder.name} was not written, it fails: {reasons}")
 
 
 def _checked_formats(formats: Sequence[str]) -> list[str]:
@@ -271,14 +329,12 @@ def _checked_formats(formats: Sequence[str]) -> list[str]:
         raise BadPackage(
             f"no format is named {', '.join(unknown)}; there are {', '.join(FORMATS)}"
         )
-    return ["keras", *(name for name in FORMATS[1:] if name in formats)]
+    return [name for name in FORMATS if name in {KERAS.name, *formats}]
 
 
 def _source_folder(source: str | Path) -> Path:
     path = Path(source)
-    if path.is_dir():
-        return path
-    return find_package(str(source))
+    return path if path.is_dir() else find_package(str(source))
 
 
 def _specs() -> Path:

@@ -1,92 +1,72 @@
 """The generated parts of a package's README, as Markdown."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from zoo.core.axes import AXIS_NAMES
 from zoo.core.config import Config
-from zoo.evaluate.summary import is_image_group
-from zoo.package.describe import training_conditions
-from zoo.package.source import Source, read_metrics
-from zoo.package.tensors import channel_names, fixed_size, processing
+from zoo.core.contract import Contract, Range, conditions
+from zoo.core.names import label
+from zoo.core.network import Network
+from zoo.core.test_set import find_metric
+from zoo.package.tensors import output_names
+from zoo.package.trained import Trained, read_metrics
 
-_UNITS = {
-    "nm": "nm",
-    "um": "µm",
-    "px": "px",
-    "um2": "/µm²",
-    "photons": "photons",
-    "e": "electrons",
-    "adu": "counts",
-    "ms": "ms",
-    "rad": "rad",
-}
+_LENGTHS = {"z": "depth", "y": "height", "x": "width"}
 
 
-def blocks(source: Source) -> dict[str, str]:
+def blocks(trained: Trained) -> dict[str, str]:
     """Return the generated parts by name: tensors, training, scores, made, citation."""
+    recipe = trained.recipe
     return {
-        "tensors": tensors_table(source),
-        "training": f"{training_table(source)}\n\n{made(source)}",
-        "made": made(source),
-        "conditions": training_table(source),
-        "scores": scores(source),
-        "citation": citation(source),
+        "tensors": tensors_table(recipe.promise),
+        "training": f"{training_table(recipe.source)}\n\n{made(trained)}",
+        "made": made(trained),
+        "conditions": training_table(recipe.source),
+        "scores": scores(trained),
+        "citation": citation(recipe.network),
     }
 
 
-def tensors_table(source: Source) -> str:
+def tensors_table(contract: Contract) -> str:
     """Return what goes in and out: axes, sizes, channels, processing."""
-    recipe = source.recipe
-    grid = recipe.grid
-    before, after = processing(recipe)
-    names_in, names_out = channel_names(recipe)
-    axes = ", ".join({"b": "batch", "c": "channel"}.get(a, a) for a in grid.axes)
-    size = fixed_size(recipe)
-    grown = None if size is None else size * grid.scale
+    grid = contract.grid
     rows = [
-        ("axes", axes, axes),
-        (
-            "height and width",
-            _input_size(size, fixed=grid.tile is not None),
-            f"{grid.scale} x input" if grown is None else f"{grown} px",
-        ),
-        ("channels", ", ".join(names_in), ", ".join(names_out)),
+        ("axes", _axis_names(grid.input_axes), _axis_names(grid.output_axes)),
+        *_size_rows(contract),
+        ("channels", ", ".join(grid.channels), ", ".join(output_names(contract))),
         ("type", "float32", "float32"),
-        ("processing", _steps(before), _steps(after)),
-        (
-            "context",
-            "whole tile" if grid.tile else f"halo {grid.halo} px",
-            "–" if grid.tile else f"halo {grid.halo * grid.scale} px",
-        ),
+        ("processing", _steps(contract.before), _steps(contract.after)),
+        *_context_rows(contract),
     ]
-    overlap = recipe.prediction.get("overlap")
-    if grid.tile and overlap:
-        rows.append(("tiles", f"overlap {overlap} px in `zoo predict`", "blended"))
-    pixel = training_conditions(recipe).get("pixel_size_nm")
+    pixel = contract.training.get("pixel_size_nm")
     if pixel is not None:
-        fine = [value / grid.scale for value in pixel]
-        rows.append(("pixel size", f"{_range(pixel)} nm", f"{_range(fine)} nm"))
+        scale = grid.scale("y")
+        fine = f"{_range((pixel[0] / scale, pixel[1] / scale))} nm"
+        rows.append(
+            ("pixel size", f"{_range(pixel)} nm", fine if grid.output_space else "–")
+        )
     return _table(("", "input", "output"), rows)
 
 
-def training_table(source: Source) -> str:
+def training_table(source: Config) -> str:
     """Return the conditions of the training data, one row per number or range."""
-    source_fields = type(source.recipe.source).model_fields
+    fields = type(source).model_fields
     rows = []
-    for name, bounds in training_conditions(source.recipe).items():
-        words, unit = _words(name)
-        words = "NA" if words == "na" else words
-        about = _about(source_fields[name].description)
+    for name, bounds in conditions(source).items():
+        words, unit = label(name)
+        about = _about(fields[name].description)
         rows.append((words, f"{_range(bounds)} {unit}".strip(), about))
-    for name, choice in _choices(source.recipe.source).items():
-        about = _about(source_fields[name].description)
-        rows.append((name.replace("_", " "), choice, about))
+    for name, choice in _choices(source).items():
+        about = _about(fields[name].description)
+        rows.append((label(name)[0], choice, about))
     return _table(("training condition", "range", "meaning"), rows)
 
 
-def made(source: Source) -> str:
+def made(trained: Trained) -> str:
     """Return how the weights came about, in sentences."""
-    run, recipe = source.run, source.recipe
+    run, recipe = trained.run, trained.recipe
     sentences = [
         f"Recipe `{recipe.name}`, network `{recipe.network.name}`"
         + (
@@ -118,35 +98,23 @@ def made(source: Source) -> str:
     return " ".join(sentences)
 
 
-def scores(source: Source) -> str:
-    """Return the scores on the frozen test set, one table per group of conditions."""
-    metrics = read_metrics(source.folder)
+def scores(trained: Trained) -> str:
+    """Return the scores on the frozen test set, laid out as the test set says."""
+    metrics = read_metrics(trained.folder)
     if metrics is None:
         return "Not scored yet; `zoo evaluate` does."
-    images = {k: v for k, v in metrics.items() if is_image_group(v)}
-    parts = _image_scores(images) if images else []
-    for group, conditions in metrics.items():
-        if (
-            group in images
-            or not isinstance(conditions, dict)
-            or not all(isinstance(row, dict) for row in conditions.values())
-        ):
-            continue
-        columns = list(dict.fromkeys(k for row in conditions.values() for k in row))
-        columns = [
-            name
-            for name in columns
-            if any(
-                isinstance(row.get(name), (int, float)) for row in conditions.values()
-            )
-        ]
-        rows = [
-            (condition, *(_number(row.get(name)) for name in columns))
-            for condition, row in conditions.items()
-        ]
-        parts.append(_table((group, *(_heading(name) for name in columns)), rows))
+    parts = [
+        _table(
+            (table.corner, *table.columns.values()),
+            [
+                (condition, *(_number(row.get(name)) for name in table.columns))
+                for condition, row in table.rows.items()
+            ],
+        )
+        for table in trained.recipe.test_set.tables(metrics)
+    ]
     rows = []
-    for bound in source.recipe.acceptance:
+    for bound in trained.recipe.acceptance:
         limits = []
         if bound.at_least is not None:
             limits.append(f"at least {bound.at_least:g}")
@@ -160,97 +128,69 @@ def scores(source: Source) -> str:
     return "\n\n".join(parts)
 
 
-def citation(source: Source) -> str:
+def citation(network: Network) -> str:
     """Return the publication to cite, with its DOI as a link."""
-    paper = source.recipe.network.paper
+    paper = network.paper
     return f"{paper.citation} [doi:{paper.doi}](https://doi.org/{paper.doi})"
 
 
-def find_metric(metrics: dict[str, Any], path: str) -> float | None:
-    """Return the score that a threshold names as ``group/condition/name``.
-
-    Examples
-    --------
-    >>> find_metric({"density": {"3": {"jaccard": 0.9}}}, "density/3/jaccard")
-    0.9
-    """
-    value: Any = metrics
-    for key in path.split("/"):
-        if not isinstance(value, dict) or key not in value:
-            return None
-        value = value[key]
-    return float(value) if isinstance(value, (int, float)) else None
+def _axis_names(axes: str) -> str:
+    return ", ".join(AXIS_NAMES[letter] for letter in axes)
 
 
-_CONDITIONS = {
-    "all": "all signal levels",
-    "below_100": "below 100 photons",
-    "above_100": "above 100 photons",
-}
-_IMAGE_FIGURES = {
-    "psnr": "PSNR [dB]",
-    "ssim": "SSIM",
-    "ms_ssim": "MS-SSIM",
-    "nrmse": "NRMSE",
-}
-_METHODS = {
-    "bicubic": "bicubic",
-    "richardson_lucy": "Richardson-Lucy",
-    "wiener": "Wiener",
-    "wiener_estimated": "Wiener, estimated stripes",
-}
-_ONLY = {"wiener_estimated": ("psnr", "ssim")}
-"""Figures by which a method is shown, if not by all: tables stay readable."""
+def _alike(contract: Contract) -> list[str]:
+    """Return the letters of space in the input, equal promises together."""
+    groups: dict[Any, str] = {}
+    for letter in contract.grid.space:
+        key = (
+            contract.grid.axes[letter].model_dump_json(),
+            contract.declared_size(letter),
+            letter in contract.grid.output_axes,
+        )
+        groups[key] = groups.get(key, "") + letter
+    return list(groups.values())
 
 
-def _image_scores(groups: dict[str, Any]) -> list[str]:
-    """Return a table of structures for each range of signal levels, and PSNR by level.
-
-    A figure of the network stands beside that of the classical methods.
-    """
-    parts = []
-    for condition, words in _CONDITIONS.items():
-        scored = {g: c[condition] for g, c in groups.items() if condition in c}
-        columns = _image_columns(scored)
-        rows = [
-            (group, *(_number(row.get(name)) for name in columns))
-            for group, row in scored.items()
-        ]
-        if rows:
-            parts.append(_table((words, *columns.values()), rows))
-    levels = list(
-        dict.fromkeys(level for c in groups.values() for level in c if _is_level(level))
-    )
-    rows = [
-        (group, *(_number(conditions.get(level, {}).get("psnr")) for level in levels))
-        for group, conditions in groups.items()
-    ]
-    if levels:
-        parts.append(_table(("PSNR [dB] by photons", *levels), rows))
-    return parts
+def _size_rows(contract: Contract) -> list[tuple[str, str, str]]:
+    """Return lengths along the axes of space, one row for those that are alike."""
+    grid = contract.grid
+    rows = []
+    for letters in _alike(contract):
+        axis, size = grid.axes[letters[0]], contract.declared_size(letters[0])
+        if letters[0] not in grid.output_axes:
+            outcome = "–"
+        elif size is None:
+            outcome = f"{axis.scale} x input"
+        else:
+            outcome = f"{size * axis.scale} px"
+        if size is None:
+            taken = "free"
+        elif axis.size is None:
+            taken = f"{size} px; the files take any"
+        else:
+            taken = f"{size} px, fixed"
+        rows.append((" and ".join(_LENGTHS[a] for a in letters), taken, outcome))
+    if grid.planes:
+        rows.append((_LENGTHS["z"], "–", f"{grid.planes} planes"))
+    return rows
 
 
-def _image_columns(scored: dict[str, Any]) -> dict[str, str]:
-    """Return the figures that are there and their headings, in the order of a table."""
-    wanted: dict[str, str] = {}
-    for figure, words in _IMAGE_FIGURES.items():
-        wanted[figure] = words
-        for method, name in _METHODS.items():
-            if figure in _ONLY.get(method, _IMAGE_FIGURES):
-                wanted[f"{figure}_{method}"] = name
-    wanted["resolution_nm"] = "resolution [nm]"
-    wanted |= {"rsp": "RSP", "rse": "RSE"}
-    there = {
-        name
-        for row in scored.values()
-        for name, value in row.items()
-        if isinstance(value, (int, float))
-    }
-    return {name: words for name, words in wanted.items() if name in there}
-
-
-def _is_level(condition: str) -> bool:
-    return condition.replace(".", "", 1).isdigit()
+def _context_rows(contract: Contract) -> list[tuple[str, str, str]]:
+    """Return how far the network looks, and how tiles of it are joined."""
+    grid = contract.grid
+    rows = []
+    for letters in _alike(contract):
+        axis = grid.axes[letters[0]]
+        of = f" along {' and '.join(letters)}" if letters != grid.space else ""
+        if axis.size is not None:
+            rows.append((f"context{of}", "whole tile", "–"))
+        elif axis.halo is not None:
+            halo = f"halo {axis.halo * axis.scale} px"
+            rows.append((f"context{of}", f"halo {axis.halo} px", halo))
+        if axis.overlap:
+            overlap = f"overlap {axis.overlap} px in `zoo predict`"
+            rows.append((f"tiles{of}", overlap, "blended"))
+    return rows
 
 
 def _about(description: str | None) -> str:
@@ -269,29 +209,7 @@ def _choices(source: Config) -> dict[str, str]:
     }
 
 
-def _input_size(size: int | None, *, fixed: bool) -> str:
-    if size is None:
-        return "free"
-    return f"{size} px, fixed" if fixed else f"{size} px; the files take any"
-
-
-def _words(name: str) -> tuple[str, str]:
-    """Split a field name into words and the unit that ends it."""
-    word, _, unit = name.partition("_per_")
-    if unit in _UNITS:
-        return word.replace("_", " "), _UNITS[unit]
-    word, _, unit = name.rpartition("_")
-    if word and unit in _UNITS:
-        return word.replace("_", " "), _UNITS[unit]
-    return name.replace("_", " "), "photons" if name == "photons" else ""
-
-
-def _heading(name: str) -> str:
-    words, unit = _words(name)
-    return f"{words} [{unit}]" if unit else words
-
-
-def _steps(operations: list[Any]) -> str:
+def _steps(operations: Sequence[Any]) -> str:
     described = []
     for operation in operations:
         kwargs = operation.get("kwargs") or {}
@@ -310,7 +228,7 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-def _range(bounds: list[Any]) -> str:
+def _range(bounds: Range) -> str:
     low, high = bounds
     return f"{low:g}" if low == high else f"{low:g}–{high:g}"
 
@@ -335,6 +253,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

@@ -6,113 +6,195 @@ official classes.
 """
 
 import gc
+import json
 import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 
 from zoo.core.config import Config
+from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
-from zoo.core.recipe import Budget, Recipe
-from zoo.evaluate.summary import headlines
-from zoo.package.archive import read_members
+from zoo.core.formats import FORMATS, KERAS, ONNX, SAVED_MODEL
+from zoo.core.network import Network
+from zoo.core.recipe import Budget, Loss, Recipe
 from zoo.package.export import OPSET
-from zoo.package.source import Source, read_metrics
-from zoo.package.tensors import (
-    file_entry,
-    fixed_size,
-    input_tensor,
-    output_tensor,
-    plain,
-)
+from zoo.package.tensors import file_entry, input_tensor, output_tensor, plain, stated
+from zoo.package.trained import Trained, read_metrics
+from zoo.package.zips import read_members
 
 FORMAT_VERSION = "0.5.10"
+SECTION_VERSION = 2
+"""Version of ``config.superres_zoo``."""
 AUTHORS = ("The superres-zoo authors",)
 LICENSE = "BSD-3-Clause"
-FILES = {
-    "keras": "weights.keras",
-    "onnx": "model.onnx",
-    "saved_model": "saved_model.zip",
-}
-"""Weights files by the format's short name."""
-ENTRIES = {
-    "keras": "keras_v3",
-    "onnx": "onnx",
-    "saved_model": "tensorflow_saved_model_bundle",
-}
-"""Keys of the weights entries by the format's short name."""
 
-_TASK_TAGS = {
-    "density": ("image-reconstruction", "localization"),
-    "image": ("image-restoration",),
-    "parameters": ("localization",),
-}
+EXAMPLES = ("test_input.npy", "test_output.npy")
+"""Test tensors of a package."""
+
 _COMMON_TAGS = ("super-resolution-microscopy", "tensorflow", "deepimagej")
-
-DESCRIBED = frozenset(
-    {
-        "input_channels",
-        "output_channels",
-        "input_text",
-        "output_text",
-        "preprocessing",
-        "postprocessing",
-        "modality",
-        "tile",
-    }
-)
-"""Keys of a recipe's ``prediction`` that the description states elsewhere: with the
-tensors, or for the collection; the rest is for our predictor."""
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-4
 """Relative to the largest value of the test output."""
 
 
-def describe(source: Source) -> dict[str, Any]:
-    """Return the contents of ``rdf.yaml`` for the files in a folder.
+class Identity(NamedTuple):
+    """What a package is, apart from its files and its training."""
 
-    Nothing but those files, the recipe and the recorded run decide the result: no
+    name: str
+    """Name of the package."""
+    title: str
+    """Human-readable name, 5 to 64 characters."""
+    summary: str
+    """What it does, in one or two sentences."""
+    network: Network
+    """The architecture."""
+    contract: Contract
+    """What the package promises."""
+    tags: tuple[str, ...] = ()
+    """Search words beyond those of the task and the project."""
+    licence: str = LICENSE
+    """SPDX identifier."""
+
+
+def identity_of(recipe: Recipe) -> Identity:
+    """Return what a recipe says about the package that it makes."""
+    return Identity(
+        recipe.name,
+        recipe.title,
+        recipe.summary,
+        recipe.network,
+        recipe.promise,
+        recipe.tags,
+    )
+
+
+def describe(trained: Trained) -> dict[str, Any]:
+    """Return the contents of ``rdf.yaml`` for a trained network in a folder.
+
+    Nothing but the files, the recipe and the recorded run decide the result: no
     dates, no versions of programs that happen to be installed.
 
     Parameters
     ----------
-    source
+    trained
         Its folder holds weights, test tensors, samples, cover and README; each of
-        `FILES` that exists becomes a weights entry.
+        `zoo.core.formats.FORMATS` that exists becomes a weights entry, further arrays
+        and networks become attachments.
 
     Raises
     ------
     BadPackage
-        If a file is missing, or the sizes break a rule of the format.
+        If a file is missing, or the format cannot express the contract.
     """
-    recipe, folder = source.recipe, source.folder
-    return {
+    kept = ("budget", "samples", "steps", "seconds", "backend")
+    further: dict[str, Any] = {
+        "run": {key: trained.run[key] for key in kept if key in trained.run}
+    }
+    scores = read_metrics(trained.folder)
+    if scores is not None:
+        further["evaluations"] = trained.recipe.test_set.headlines(scores)
+    return describe_files(
+        identity_of(trained.recipe),
+        trained.folder,
+        trained.export,
+        training=_training(trained),
+        further=further,
+    )
+
+
+def describe_files(
+    identity: Identity,
+    folder: Path,
+    export: Mapping[str, Any],
+    *,
+    training: Mapping[str, Any] | None = None,
+    further: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the contents of ``rdf.yaml`` for any network in a folder.
+
+    Parameters
+    ----------
+    identity
+        What the package is.
+    folder
+        As for `describe`.
+    export
+        Versions of the programs that wrote the formats and the number of trainable
+        ``parameters``.
+    training
+        ``config.bioimageio.training``; left out if nothing is known.
+    further
+        Entries of ``config.superres_zoo`` behind the contract.
+
+    Raises
+    ------
+    BadPackage
+        If a file is missing, or the format cannot express the contract.
+    """
+    network = identity.network
+    parameters = int(export.get("parameters", network.parameters))
+    rdf: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "type": "model",
-        "id": recipe.name,
-        "name": recipe.title,
-        "description": recipe.summary,
+        "id": identity.name,
+        "name": identity.title,
+        "description": identity.summary,
         "authors": [{"name": name} for name in AUTHORS],
-        "license": LICENSE,
-        "cite": [
-            {"text": recipe.network.paper.citation, "doi": recipe.network.paper.doi}
-        ],
-        "tags": tags(recipe),
+        "license": identity.licence,
+        "cite": [{"text": network.paper.citation, "doi": network.paper.doi}],
+        "tags": tags(identity),
         "links": ["deepimagej/deepimagej"],
         "documentation": "README.md",
         "covers": ["cover.png"],
-        "inputs": [input_tensor(recipe, folder)],
-        "outputs": [output_tensor(recipe, folder)],
-        "weights": _weights(source),
-        "config": {
-            "bioimageio": _bioimageio(source),
-            "superres_zoo": zoo_section(source),
+        "inputs": [input_tensor(identity.contract, folder)],
+        "outputs": [output_tensor(identity.contract, folder)],
+        "weights": _weights(folder, export),
+    }
+    attached = attachments(folder)
+    if attached:
+        rdf["attachments"] = [file_entry(folder, name) for name in attached]
+    rdf["config"] = {
+        "bioimageio": _bioimageio(identity, folder, parameters, training),
+        "superres_zoo": {
+            "version": SECTION_VERSION,
+            "network": network.name,
+            "published_architecture": network.published,
+            "parameters": parameters,
+            "contract": contract_section(identity.contract),
+            **plain(dict(further or {})),
         },
     }
+    return rdf
+
+
+def contract_section(contract: Contract) -> dict[str, Any]:
+    """Return a contract as the description states it, without pre- and postprocessing.
+
+    Those stand with the tensors, where every program reads them.
+    """
+    section: dict[str, Any] = stated(contract)
+    for elsewhere in ("preprocessing", "postprocessing"):
+        section.pop(elsewhere, None)
+    return section
+
+
+def attachments(folder: Path) -> list[str]:
+    """Return arrays and networks in a folder that are neither test tensor nor weights.
+
+    A training may make more than the network that is packaged: a phase mask, critics.
+    """
+    known = {*EXAMPLES, KERAS.file}
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.suffix in (".npy", ".keras") and path.name not in known
+    )
 
 
 def to_yaml(rdf: dict[str, Any]) -> str:
@@ -151,71 +233,15 @@ def validate(rdf: dict[str, Any], folder: Path) -> None:
         )
 
 
-def tags(recipe: Recipe) -> list[str]:
-    """Return search words: those of the recipe, of its task and of the project."""
+def tags(identity: Identity) -> list[str]:
+    """Return search words: those of the package, of its task and of the project."""
     words = (
-        *recipe.tags,
-        *_TASK_TAGS[recipe.network.task],
+        *identity.tags,
+        *identity.contract.task.tags,
         *_COMMON_TAGS,
-        recipe.network.name.replace("_", "-"),
+        identity.network.name.replace("_", "-"),
     )
     return list(dict.fromkeys(words))
-
-
-def training_conditions(recipe: Recipe) -> dict[str, list[Any]]:
-    """Return ``[low, high]`` for every number that describes the training data.
-
-    Examples
-    --------
-    ``pixel_size_nm: 100`` of a source becomes ``[100, 100]``; ranges stay as they
-    are, switches and nested declarations are left out.
-    """
-    found: dict[str, list[Any]] = {}
-    for name in type(recipe.source).model_fields:
-        value = getattr(recipe.source, name)
-        if isinstance(value, bool) or name == "scale":  # stated with the tensors
-            continue
-        if isinstance(value, (int, float)):
-            found[name] = [value, value]
-        elif (
-            isinstance(value, (tuple, list))
-            and len(value) == 2
-            and all(isinstance(v, (int, float)) for v in value)
-        ):
-            found[name] = [value[0], value[1]]
-    return found
-
-
-def zoo_section(source: Source) -> dict[str, Any]:
-    """Return ``config.superres_zoo``, which the predictor and `zoo show` read."""
-    recipe = source.recipe
-    network = recipe.network
-    section: dict[str, Any] = {
-        "version": 1,
-        "network": network.name,
-        "published_architecture": network.published,
-        "task": network.task,
-        "parameters": _trained_parameters(source),
-        "scale": recipe.grid.scale,
-        "halo": recipe.grid.halo,
-        "step": recipe.grid.step,
-        "tile": fixed_size(recipe),
-        "ideal_peak": network.ideal_peak,
-    }
-    section |= {k: v for k, v in recipe.prediction.items() if k not in DESCRIBED}
-    section["training"] = training_conditions(recipe)
-    kept = ("budget", "samples", "steps", "seconds", "backend")
-    section["run"] = {key: source.run[key] for key in kept if key in source.run}
-    scores = read_metrics(source.folder)
-    if scores is not None:
-        section["evaluations"] = headlines(
-            {
-                group: conditions
-                for group, conditions in scores.items()
-                if isinstance(conditions, dict)
-            }
-        )
-    return plain({k: v for k, v in section.items() if v is not None})
 
 
 def tolerance(test_output: np.ndarray) -> dict[str, Any]:
@@ -242,77 +268,72 @@ def tolerance(test_output: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _weights(source: Source) -> dict[str, Any]:
-    folder, versions = source.folder, source.export
-    entries: dict[str, Any] = {}
-    if (folder / FILES["keras"]).is_file():
-        entries["keras_v3"] = {
-            **file_entry(folder, FILES["keras"]),
-            "keras_version": _keras_version(folder / FILES["keras"]),
-            "backend": ["tensorflow", versions["tensorflow"]],
-            "comment": (
-                "Stock layers only; settings that Keras before 3.15 does not know are "
-                "left out where they have their default value."
-            ),
-        }
-    if (folder / FILES["onnx"]).is_file():
-        entries["onnx"] = {
-            **file_entry(folder, FILES["onnx"]),
-            "opset_version": OPSET,
-            "parent": "keras_v3",
-        }
-    if (folder / FILES["saved_model"]).is_file():
-        entries["tensorflow_saved_model_bundle"] = {
-            **file_entry(folder, FILES["saved_model"]),
-            "tensorflow_version": versions["tensorflow"],
-            "parent": "keras_v3",
-            "comment": "Frozen graph; also loads in TensorFlow 2.7.",
-        }
-    if "keras_v3" not in entries:
-        raise BadPackage(
-            f"{folder} holds no {FILES['keras']}, the parent of all formats"
-        )
-    return entries
+def _weights(folder: Path, versions: Mapping[str, Any]) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    if not (folder / KERAS.file).is_file():
+        raise BadPackage(f"{folder} holds no {KERAS.file}, the parent of all formats")
+    details[KERAS.name] = {
+        "keras_version": _keras_version(folder / KERAS.file),
+        "backend": ["tensorflow", versions["tensorflow"]],
+        "comment": (
+            "Stock layers only; settings that Keras before 3.15 does not know are "
+            "left out where they have their default value."
+        ),
+    }
+    details[ONNX.name] = {"opset_version": OPSET, "parent": KERAS.entry}
+    details[SAVED_MODEL.name] = {
+        "tensorflow_version": versions["tensorflow"],
+        "parent": KERAS.entry,
+        "comment": "Frozen graph; also loads in TensorFlow 2.7.",
+    }
+    return {
+        form.entry: {**file_entry(folder, form.file), **details[name]}
+        for name, form in FORMATS.items()
+        if (folder / form.file).is_file()
+    }
 
 
-def _bioimageio(source: Source) -> dict[str, Any]:
-    recipe = source.recipe
-    test_output = np.load(source.folder / "test_output.npy")
+def _bioimageio(
+    identity: Identity,
+    folder: Path,
+    parameters: int,
+    training: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     section: dict[str, Any] = {
-        "reproducibility_tolerance": [tolerance(test_output)],
-        "architecture_type": recipe.network.name[:32],
-        "architecture_description": recipe.network.note or None,
-        "modality": recipe.prediction.get("modality", "fluorescence microscopy"),
-        "task": {
-            "density": "single-molecule localization",
-            "image": "super-resolution image restoration",
-            "parameters": "single-molecule parameter estimation",
-        }[recipe.network.task],
-        "model_parameter_count": _trained_parameters(source),
-        "training": _training(source),
+        "reproducibility_tolerance": [tolerance(np.load(folder / EXAMPLES[1]))],
+        "architecture_type": identity.network.name[:32],
+        "architecture_description": identity.network.note or None,
+        "modality": identity.contract.modality,
+        "task": identity.contract.task.title or None,
+        "model_parameter_count": parameters,
+        "training": training,
     }
     return plain({key: value for key, value in section.items() if value is not None})
 
 
-def _training(source: Source) -> dict[str, Any]:
-    recipe, run = source.recipe, source.run
-    details: dict[str, Any] = {
-        "loss_function": type(recipe.loss).__name__,
-        "loss_function_kwargs": _numbers_of(recipe.loss),
-        "optimizer": "Adam",
-    }
+def _training(trained: Trained) -> dict[str, Any]:
+    """Return what the official section on training has fields for."""
+    recipe, run = trained.recipe, trained.run
+    objective = recipe.objective
+    parts = {name: getattr(objective, name) for name in type(objective).model_fields}
+    losses = [part for part in parts.values() if isinstance(part, Loss)]
+    details: dict[str, Any] = {}
+    if losses:
+        details["loss_function"] = " + ".join(type(loss).__name__ for loss in losses)
+    if len(losses) == 1:
+        details["loss_function_kwargs"] = _numbers_of(losses[0])
+    optimizer: Any = parts.get("optimizer")
+    if optimizer is not None:
+        details["optimizer"] = optimizer.name
     budget = recipe.budgets.get(run.get("budget", ""))  # type: ignore[call-overload]
     if budget is not None:
         details |= {
             "training_epochs": sum(stage.epochs for stage in budget.stages),
             "training_batch_size": _usual_batch(budget),
             "initial_learning_rate": budget.learning_rate,
-            "learning_rate_schedule": (
-                f"linear rise over {budget.warmup_steps} steps, "
-                "cosine fall to a hundredth"
-                + "".join(f"; once more from {peak:g}" for peak, _ in budget.cycles[1:])
-            ),
         }
+        if optimizer is not None:
+            details["learning_rate_schedule"] = optimizer.schedule_text(budget)
     if "seconds" in run:
         details["training_duration"] = round(run["seconds"] / 3600, 3)
     return details
@@ -335,13 +356,5 @@ def _numbers_of(declaration: Config) -> dict[str, Any]:
     }
 
 
-def _trained_parameters(source: Source) -> int:
-    """Return the trainable parameters, from the package's own record if it has one."""
-    recorded = source.export.get("parameters")
-    return source.recipe.network.parameters if recorded is None else int(recorded)
-
-
 def _keras_version(path: Path) -> str:
-    import json
-
     return str(json.loads(read_members(path)["metadata.json"])["keras_version"])

@@ -4,17 +4,23 @@ A generated part stands between ``<!-- generated:NAME -->`` and ``<!-- end -->``
 Everything outside is written by hand and never touched.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
-from zoo.package.archive import sha256
+from zoo.core.files import sha256, write_json, write_text
+from zoo.core.formats import KERAS
+from zoo.io.package import Package
 from zoo.package.card import blocks
 from zoo.package.describe import describe, to_yaml
-from zoo.package.source import RECIPE, Source, read_source, record_of, to_json
+from zoo.package.trained import RECIPE, Trained, read_trained, record_of
+from zoo.package.zips import read_members
+from zoo.predict.contract import read_contract
 
 SECTIONS = (
     "Description",
@@ -74,9 +80,9 @@ def fill(text: str, contents: Mapping[str, str]) -> str:
     return _BLOCK.sub(replace, text)
 
 
-def skeleton(source: Source) -> str:
+def skeleton(trained: Trained) -> str:
     """Return the README of a new package, with sections left to be written."""
-    recipe = source.recipe
+    recipe = trained.recipe
     parts = [f"# {recipe.title}\n"]
     for heading in SECTIONS:
         parts.append(f"## {heading}\n")
@@ -99,11 +105,11 @@ def missing_sections(readme: str) -> list[str]:
     >>> missing_sections("# A\n## Description\n")[:2]
     ['Intended use', 'Not for']
     """
-    found = {
+    present = {
         match.strip().lower()
         for match in re.findall(r"^#+\s+(.*?)\s*$", readme, flags=re.MULTILINE)
     }
-    return [heading for heading in SECTIONS if heading.lower() not in found]
+    return [heading for heading in SECTIONS if heading.lower() not in present]
 
 
 def unwritten_sections(readme: str) -> list[str]:
@@ -112,11 +118,11 @@ def unwritten_sections(readme: str) -> list[str]:
     return [part.splitlines()[0].strip() for part in sections if UNWRITTEN in part]
 
 
-def readme_text(source: Source) -> str:
+def readme_text(trained: Trained) -> str:
     """Return the README of a package with its generated parts up to date."""
-    path = source.folder / "README.md"
-    text = path.read_text(encoding="utf-8") if path.is_file() else skeleton(source)
-    return fill(text, blocks(source))
+    path = trained.folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else skeleton(trained)
+    return fill(text, blocks(trained))
 
 
 def generated_files(folder: Path) -> dict[Path, str]:
@@ -127,11 +133,11 @@ def generated_files(folder: Path) -> dict[Path, str]:
     BadPackage
         If the folder is not a package of a declared recipe.
     """
-    source = read_source(folder)
+    trained = read_trained(folder)
     return {
-        folder / RECIPE: record_of(source, source.export),
-        folder / "README.md": readme_text(source),
-        folder / "rdf.yaml": to_yaml(describe(source)),
+        folder / RECIPE: record_of(trained, trained.export),
+        folder / "README.md": readme_text(trained),
+        folder / "rdf.yaml": to_yaml(describe(trained)),
     }
 
 
@@ -156,22 +162,21 @@ def check_generated(root: Path | None = None) -> list[str]:
         The checkout; by default the one that this module lies in.
     """
     root = root or checkout()
-    wanted = _wanted(root)
-    found = [
+    changed = [
         str(path.relative_to(root))
-        for path, text in wanted.items()
+        for path, text in (_package_files(root) | _top_readme(root)).items()
         if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
     index = root / "zoo" / "index.json"
     if index.is_file() and _outdated(_read_index(index), root):
-        found.append(str(index.relative_to(root)))
-    return found
+        changed.append(str(index.relative_to(root)))
+    return changed
 
 
 def regenerate(root: Path | None = None) -> list[str]:
     """Write the generated files of a checkout; return the names of those changed.
 
-    Weights, tensors, pictures and scores stay as they are.
+    Weights, tensors, images and scores stay as they are.
 
     Parameters
     ----------
@@ -184,7 +189,7 @@ def regenerate(root: Path | None = None) -> list[str]:
     for step in (_package_files, _top_readme):
         for path, text in step(root).items():
             if not path.is_file() or path.read_text(encoding="utf-8") != text:
-                path.write_text(text, encoding="utf-8")
+                write_text(path, text)
                 changed.append(str(path.relative_to(root)))
     return changed
 
@@ -208,34 +213,29 @@ def checkout() -> Path:
 
 def packages_table(root: Path) -> str:
     """Return the table of packages for the README of the project."""
-    import yaml
-
     rows = [
         "| package | task | input → output | parameters | weights |",
         "|---|---|---|---|---|",
     ]
     for folder in _package_folders(root):
-        rdf = yaml.safe_load((folder / "rdf.yaml").read_text(encoding="utf-8"))
-        zoo = rdf["config"]["superres_zoo"]
-        channels = rdf["inputs"][0]["axes"][-1].get("channel_names", ["image"])
-        kind = "raw frames" if zoo.get("frame_order") else "channels"
-        taken = "1 image" if len(channels) == 1 else f"{len(channels)} {kind}"
-        scale = zoo["scale"]
-        given = "same grid" if scale == 1 else f"{scale}x finer"
-        size = (folder / "weights.keras").stat().st_size / 2**20
+        package = Package(folder)
+        contract = read_contract(package)
+        size = (folder / KERAS.file).stat().st_size / 2**20
         rows.append(
-            f"| [`{folder.name}`](specs/{folder.name}/README.md) | {zoo['task']} | "
-            f"{taken} → {given} {_OUTCOME[zoo['task']]} | {zoo['parameters']:,} | "
-            f"{size:.1f} MiB |"
+            f"| [`{folder.name}`](specs/{folder.name}/README.md) | "
+            f"{contract.task.kind} | {in_and_out(contract)} | "
+            f"{package.zoo['parameters']:,} | {size:.1f} MiB |"
         )
     return "\n".join(rows)
 
 
-_OUTCOME = {
-    "density": "density, localizations",
-    "image": "image",
-    "parameters": "localizations",
-}
+def in_and_out(contract: Contract) -> str:
+    """Return what a package takes and gives, in a few words."""
+    grid = contract.grid
+    count = len(grid.channels)
+    kind = contract.input.kind.replace("_", " ").removesuffix("s")
+    taken = f"1 {kind}" if count == 1 else f"{count} {contract.input.channel_word}"
+    return f"{taken} → {contract.task.products(grid)}"
 
 
 def index_packages(folder: Path, index: Path | None = None) -> dict[str, Any]:
@@ -253,32 +253,24 @@ def index_packages(folder: Path, index: Path | None = None) -> dict[str, Any]:
     dict
         The packages of the index: ``{name: {file, size, sha256, weights_sha256}}``.
     """
-    from zoo.package.archive import read_members
-
     path = index or checkout() / "zoo" / "index.json"
     content: dict[str, Any] = {"base_url": None, "packages": {}}
     if path.is_file():
         content |= _read_index(path)
     entries: dict[str, Any] = dict(content["packages"])
     for archive in sorted(folder.glob("*.zip")):
-        weights = read_members(archive).get("weights.keras")
+        weights = read_members(archive).get(KERAS.file)
         if weights is None:
-            raise BadPackage(f"{archive} is not a package: it holds no weights.keras")
+            raise BadPackage(f"{archive} is not a package: it holds no {KERAS.file}")
         entries[archive.stem] = {
             "file": archive.name,
             "size": archive.stat().st_size,
             "sha256": sha256(archive),
-            "weights_sha256": _sha256_of(weights),
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
         }
     ordered = {name: entries[name] for name in sorted(entries)}
-    path.write_text(to_json({**content, "packages": ordered}), encoding="utf-8")
+    write_json(path, {**content, "packages": ordered})
     return ordered
-
-
-def _sha256_of(content: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()
 
 
 def _read_index(path: Path) -> dict[str, Any]:
@@ -288,15 +280,11 @@ def _read_index(path: Path) -> dict[str, Any]:
 def _outdated(index: dict[str, Any], root: Path) -> bool:
     """Say whether an entry is of a package that is gone or has other weights."""
     for name, entry in index.get("packages", {}).items():
-        weights = root / "specs" / name / "weights.keras"
+        weights = root / "specs" / name / KERAS.file
         recorded = entry.get("weights_sha256")
         if not weights.is_file() or recorded not in (None, sha256(weights)):
             return True
     return False
-
-
-def _wanted(root: Path) -> dict[Path, str]:
-    return _package_files(root) | _top_readme(root)
 
 
 def _package_folders(root: Path) -> list[Path]:
@@ -304,10 +292,10 @@ def _package_folders(root: Path) -> list[Path]:
 
 
 def _package_files(root: Path) -> dict[Path, str]:
-    wanted: dict[Path, str] = {}
+    files: dict[Path, str] = {}
     for folder in _package_folders(root):
-        wanted |= generated_files(folder)
-    return wanted
+        files |= generated_files(folder)
+    return files
 
 
 def _top_readme(root: Path) -> dict[Path, str]:

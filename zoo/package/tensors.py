@@ -8,107 +8,102 @@ import numpy as np
 
 from zoo.core.axes import AXIS_NAMES
 from zoo.core.config import Config
+from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
-from zoo.core.processing import Operation
-from zoo.core.recipe import Recipe
-from zoo.package.archive import sha256
-from zoo.package.export import INPUT, OUTPUT
+from zoo.core.files import sha256
+from zoo.core.grid import Axis, Grid
 
-PREPROCESSING: tuple[Operation, ...] = (
-    {
-        "id": "scale_range",
-        "kwargs": {
-            "axes": ["y", "x", "channel"],
-            "min_percentile": 0.0,
-            "max_percentile": 100.0,
-            "eps": 1e-6,
-        },
-    },
-)
-"""Scaling to [0, 1] by the extremes, which every consumer computes alike; a recipe
-may declare other steps as ``prediction["preprocessing"]``."""
-POSTPROCESSING: dict[str, tuple[Operation, ...]] = {
-    "density": ({"id": "clip", "kwargs": {"min": 0.0, "max": 1e6}},),
-    "image": ({"id": "clip", "kwargs": {"min": 0.0, "max": 1.0}},),
-    "parameters": (),
-}
-"""Removal of what cannot be, by task: negative densities, values beyond the targets of
-an image; ``prediction["postprocessing"]`` replaces it."""
+INPUT, OUTPUT = "input", "output"
+"""Names of the tensors in every format: the tensor ids of the description."""
 
-_TENSOR_TEXT = {
-    "density": ("Camera frame, counts", "Density of emitters on the fine grid"),
-    "image": ("Image as acquired", "Restored image"),
-    "parameters": ("Region around one emitter", "Parameters of the emitter"),
-}
-_CHANNEL = {"density": "density", "image": "intensity", "parameters": "value"}
+SMALLEST = {"z": 8, "y": 64, "x": 64}
+"""Least length that other programs are told to use where the network takes any, px;
+they try it and the next two, and shorter ones show a network little."""
 
 
-def fixed_size(recipe: Recipe) -> int | None:
-    """Return the input height and width that a package declares, if fixed, px."""
-    return recipe.grid.tile or recipe.prediction.get("tile")
+def input_tensor(contract: Contract, folder: Path) -> dict[str, Any]:
+    """Return the entry of the input.
 
-
-def channel_names(recipe: Recipe) -> tuple[list[str], list[str]]:
-    """Return the names of the input's and of the output's channels."""
-    grid = recipe.grid
-    names = []
-    for key, count, single in (
-        ("input_channels", grid.channels, "intensity"),
-        ("output_channels", grid.outputs, _CHANNEL[recipe.network.task]),
-    ):
-        given = recipe.prediction.get(key)
-        if given is None:
-            given = (
-                [single]
-                if count == 1
-                else [f"{single}_{number}" for number in range(1, count + 1)]
-            )
-        if len(given) != count:
-            raise BadPackage(
-                f"{recipe.name}: {key} names {len(given)} channels, "
-                f"the network has {count}"
-            )
-        names.append(list(given))
-    return names[0], names[1]
-
-
-def processing(recipe: Recipe) -> tuple[list[Operation], list[Operation]]:
-    """Return the declared steps before and after the network."""
-    before = recipe.prediction.get("preprocessing", PREPROCESSING)
-    after = recipe.prediction.get("postprocessing", POSTPROCESSING[recipe.network.task])
-    return plain(list(before)), plain(list(after))
-
-
-def input_tensor(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Return the entry of the input."""
-    before, _ = processing(recipe)
-    names, _ = channel_names(recipe)
-    text = recipe.prediction.get("input_text", _TENSOR_TEXT[recipe.network.task][0])
+    Raises
+    ------
+    BadPackage
+        If a file is missing, or the format cannot express the contract.
+    """
+    grid = contract.grid
     return {
         "id": INPUT,
-        "description": text,
-        "axes": [_input_axis(letter, recipe, names) for letter in _axes(recipe)],
+        "description": contract.texts[0],
+        "axes": [_input_axis(letter, contract) for letter in grid.input_axes],
         "data": {"type": "float32"},
-        "test_tensor": file_entry(folder, "test_input.npy"),
-        "sample_tensor": file_entry(folder, "sample_input.tif"),
-        "preprocessing": before,
+        **_examples(folder, "input", grid.space),
+        "preprocessing": plain(contract.before),
     }
 
 
-def output_tensor(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Return the entry of the output."""
-    _, after = processing(recipe)
-    _, names = channel_names(recipe)
-    text = recipe.prediction.get("output_text", _TENSOR_TEXT[recipe.network.task][1])
+def output_tensor(contract: Contract, folder: Path) -> dict[str, Any]:
+    """Return the entry of the output.
+
+    Raises
+    ------
+    BadPackage
+        If a file is missing, or the format cannot express the contract.
+    """
+    grid = contract.grid
+    if "c" not in grid.output_axes:
+        raise BadPackage(
+            f"an output with the axes {grid.output_axes} has no channel axis, without "
+            "which other programs lose it when they tile; add one"
+        )
     return {
         "id": OUTPUT,
-        "description": text,
-        "axes": [_output_axis(letter, recipe, names) for letter in _axes(recipe)],
+        "description": contract.texts[1],
+        "axes": [_output_axis(letter, contract) for letter in grid.output_axes],
         "data": {"type": "float32"},
-        "test_tensor": file_entry(folder, "test_output.npy"),
-        "sample_tensor": file_entry(folder, "sample_output.tif"),
-        "postprocessing": after,
+        **_examples(folder, "output", grid.output_space),
+        "postprocessing": plain(contract.after),
     }
+
+
+def output_names(contract: Contract) -> tuple[str, ...]:
+    """Return the names of the output's channels, the task's own for a single one."""
+    names = contract.grid.outputs
+    if names == Grid.model_fields["outputs"].default:
+        return (contract.task.output_name,)
+    return names
+
+
+def free_sizes(axis: Axis, letter: str) -> dict[str, int]:
+    """Return least length and step that other programs are told, px.
+
+    Examples
+    --------
+    >>> free_sizes(Axis(step=16, halo=40), "y")
+    {'min': 97, 'step': 16}
+    """
+    least = max(2 * (axis.halo or 0) + axis.step, SMALLEST[letter], axis.minimum)
+    steps = math.ceil((least - axis.minimum) / axis.step)
+    return {"min": axis.minimum + steps * axis.step, "step": axis.step}
+
+
+def stated(value: Any) -> Any:
+    """Return a declaration as YAML holds it, without what is unset by default.
+
+    A value None is left out where it is the default of its field, and only there, so
+    that validating the result gives the declaration back.
+    """
+    if isinstance(value, Config):
+        fields = type(value).model_fields
+        dumped = value.model_dump(mode="json")
+        entries: dict[str, Any] = {}
+        for name, field in fields.items():
+            own = getattr(value, name)
+            if own is not None or field.default is not None:
+                nested = isinstance(own, (Config, dict))
+                entries[name] = stated(own) if nested else plain(dumped[name])
+        return entries
+    if isinstance(value, dict):
+        return {str(key): stated(item) for key, item in value.items()}
+    return plain(value)
 
 
 def file_entry(folder: Path, name: str) -> dict[str, str]:
@@ -138,56 +133,65 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _axes(recipe: Recipe) -> str:
-    axes = recipe.grid.axes
-    if sorted(axes) != sorted("byxc"):
-        raise BadPackage(
-            f"{recipe.network.name} has the axes {axes}; packages are written for "
-            "batch, y, x and channel, with depth as named channels"
-        )
-    return axes
+def _examples(folder: Path, end: str, space: str) -> dict[str, Any]:
+    """Return test tensor and sample; a tensor without space has no sample image."""
+    files = {"test_tensor": file_entry(folder, f"test_{end}.npy")}
+    if space:
+        files["sample_tensor"] = file_entry(folder, f"sample_{end}.tif")
+    return files
 
 
-def _input_axis(letter: str, recipe: Recipe, names: list[str]) -> dict[str, Any]:
-    name = AXIS_NAMES[letter]
+def _input_axis(letter: str, contract: Contract) -> dict[str, Any]:
+    grid = contract.grid
     if letter == "b":
-        return {"id": name, "type": "batch"}
+        return _batch(contract)
     if letter == "c":
-        return {"id": name, "type": "channel", "channel_names": names}
-    grid = recipe.grid
-    size: Any = fixed_size(recipe)
-    if size is None:
-        least = max(2 * grid.halo + grid.step, 64)
-        size = {"min": math.ceil(least / grid.step) * grid.step, "step": grid.step}
-    elif size % grid.step or size <= 2 * grid.halo:
-        raise BadPackage(
-            f"{recipe.name}: the declared tile of {size} px must be a multiple of "
-            f"{grid.step} px and larger than twice the halo of {grid.halo} px"
-        )
-    # The specification divides the two scales, the Java library of Fiji and Icy
-    # multiplies by the output's alone; f^2 and f mean f to both.
-    return {
-        "id": name,
+        return _channel(grid.channels)
+    axis = grid.axes[letter]
+    size = contract.declared_size(letter)
+    entry: dict[str, Any] = {
+        "id": AXIS_NAMES[letter],
         "type": "space",
-        "size": size,
-        "scale": float(grid.scale**2),
-        "concatenable": True,
+        "size": free_sizes(axis, letter) if size is None else size,
+        # The specification divides the two scales, the Java library of Fiji and Icy
+        # multiplies by the output's alone; f^2 and f mean f to both.
+        "scale": float(axis.scale**2),
     }
+    if letter in grid.output_axes:
+        entry["concatenable"] = True
+    return entry
 
 
-def _output_axis(letter: str, recipe: Recipe, names: list[str]) -> dict[str, Any]:
-    name = AXIS_NAMES[letter]
+def _output_axis(letter: str, contract: Contract) -> dict[str, Any]:
+    grid = contract.grid
     if letter == "b":
-        return {"id": name, "type": "batch"}
+        return _batch(contract)
     if letter == "c":
-        return {"id": name, "type": "channel", "channel_names": names}
-    grid = recipe.grid
+        return _channel(output_names(contract))
+    name = AXIS_NAMES[letter]
+    if letter not in grid.axes:
+        return {"id": name, "type": "space", "size": grid.planes}
+    promise = grid.axes[letter]
     axis: dict[str, Any] = {
         "id": name,
         "type": "space",
         "size": {"tensor_id": INPUT, "axis_id": name, "offset": 0},
-        "scale": float(grid.scale),
+        "scale": float(promise.scale),
     }
-    if grid.halo:
-        axis["halo"] = grid.halo * grid.scale
+    if promise.halo:
+        axis["halo"] = promise.halo * promise.scale
     return axis
+
+
+def _batch(contract: Contract) -> dict[str, Any]:
+    if contract.batch not in (None, 1):
+        raise BadPackage(
+            f"a batch of exactly {contract.batch} cannot be described; the format "
+            "knows any or 1"
+        )
+    entry: dict[str, Any] = {"id": "batch", "type": "batch"}
+    return entry if contract.batch is None else entry | {"size": 1}
+
+
+def _channel(names: tuple[str, ...]) -> dict[str, Any]:
+    return {"id": "channel", "type": "channel", "channel_names": list(names)}

@@ -1,4 +1,4 @@
-"""Cameras: expected photons to counts and back.
+"""EM-CCD and sCMOS cameras: expected photons to counts and back.
 
 Both models follow the order photons, electrons, amplification, read noise, counts.
 Photons are those arriving at the detector; electrons follow after the quantum
@@ -40,7 +40,7 @@ class Camera(Config, ABC):
         *,
         origin: tuple[int, int] = (0, 0),
     ) -> np.ndarray:
-        """Take one noisy picture.
+        """Take one noisy image.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class EmCcd(Camera):
         *,
         origin: tuple[int, int] = (0, 0),  # noqa: ARG002  every pixel is alike
     ) -> np.ndarray:
-        """Take one noisy picture; see `Camera.expose`."""
+        """Take one noisy image; see `Camera.expose`."""
         electrons = rng.poisson(self.quantum_efficiency * photons + self.spurious_e)
         multiplied = rng.standard_gamma(electrons) * self.em_gain
         multiplied += rng.normal(0.0, self.read_noise_e, np.shape(photons))
@@ -112,8 +112,8 @@ class EmCcd(Camera):
 class Scmos(Camera):
     """An sCMOS camera with its own read noise, gain and offset in every pixel.
 
-    The maps belong to the sensor: equal `sensor` numbers give equal maps, and a
-    picture is a crop of them.
+    The maps belong to the sensor: equal `sensor` numbers give equal maps, and an
+    image is a crop of them.
     """
 
     kind: Literal["scmos"] = "scmos"
@@ -172,7 +172,7 @@ class Scmos(Camera):
         *,
         origin: tuple[int, int] = (0, 0),
     ) -> np.ndarray:
-        """Take one noisy picture; see `Camera.expose`."""
+        """Take one noisy image; see `Camera.expose`."""
         height, width = np.shape(photons)[-2:]
         read, gain, offset = self.maps((height, width), origin=origin)
         electrons = rng.poisson(self.quantum_efficiency * photons + self.spurious_e)

@@ -1,4 +1,4 @@
-"""How well a Gaussian spot can be measured: the Cramér-Rao lower bound.
+"""Cramér-Rao lower bound of the localization precision of a Gaussian spot.
 
 The pixels of an emitter hold ``mu = photons * q + background`` expected photons,
 ``q`` being the Gaussian integrated over the pixel.  The Fisher information is
@@ -124,53 +124,6 @@ def gaussian_crlb(
         fisher = _fisher(part, camera, window_px, shape, origin)
         deviations[:, start : start + _CHUNK] = _standard_deviations(fisher)
     return Bound(*deviations)
-
-
-def precision_px(
-    *,
-    sigma_px: np.ndarray | float,
-    photons: np.ndarray | float,
-    background_photons: np.ndarray | float,
-    quantum_efficiency: float = 1.0,
-    excess_noise_squared: float = 1.0,
-) -> np.ndarray:
-    """Approximate the lateral standard deviation of a fit in closed form.
-
-    ``(sa**2 / N) * (1 + 4 tau + sqrt(2 tau / (1 + 4 tau)))`` with
-    ``sa**2 = sigma**2 + 1/12`` and ``tau = 2 pi sa**2 b / N``, within a few percent of
-    `gaussian_crlb` (Mortensen et al. 2010, doi:10.1038/nmeth.1447; Rieger, Stallinga
-    2014, doi:10.1002/cphc.201300711).  Read noise is not part of it.
-
-    Parameters
-    ----------
-    sigma_px
-        Standard deviation of the spot, px.
-    photons
-        Photons at the detector.
-    background_photons
-        Photons per pixel at the detector.
-    quantum_efficiency
-        Electrons per photon.
-    excess_noise_squared
-        Factor on the variance: 2 for an EM-CCD, 1 for other cameras.
-
-    Returns
-    -------
-    precision : float64
-        Standard deviation along x or y, px.
-
-    Examples
-    --------
-    >>> value = precision_px(sigma_px=1.3, photons=1000.0, background_photons=10.0)
-    >>> round(float(value), 4)
-    0.0571
-    """
-    electrons = quantum_efficiency * np.asarray(photons, float)
-    background_e = quantum_efficiency * np.asarray(background_photons, float)
-    area = np.asarray(sigma_px, float) ** 2 + 1 / 12
-    tau = 2 * np.pi * area * background_e / electrons
-    factor = 1 + 4 * tau + np.sqrt(2 * tau / (1 + 4 * tau))
-    return np.sqrt(excess_noise_squared * area / electrons * factor)
 
 
 def edge_derivatives(

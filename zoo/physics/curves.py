@@ -1,4 +1,4 @@
-"""Bent lines of finite length, and places along them."""
+"""Centre lines of semiflexible filaments and places along them."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Where emitters are, how bright they are and when they shine.
+"""Blinking kinetics of fluorophores: when molecules shine and how bright.
 
 A fluorophore is followed through four states: off, on, dark and bleached (the model
 of the 2016 localization challenge, Sage et al. 2019, doi:10.1038/s41592-019-0364-4;
@@ -12,113 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoo.core.localizations import Localizations
-
-
-def uniform_emitters(
-    rng: np.random.Generator,
-    *,
-    density_per_um2: float,
-    shape: tuple[int, int],
-    pixel_size_nm: float,
-    margin_px: float = 0.0,
-    frames: int = 1,
-) -> Localizations:
-    """Scatter emitters without any structure, anew in every frame.
-
-    Their number in a frame is Poisson distributed with mean density times area.
-
-    Parameters
-    ----------
-    rng
-        Source of the positions.
-    density_per_um2
-        Mean number of emitters in a frame per square micrometre.
-    shape
-        ``(height, width)`` of the frame, px.
-    pixel_size_nm
-        Edge of a pixel.
-    margin_px
-        Width of the rim around the frame that also holds emitters, so that spots
-        reach in from outside; negative keeps emitters away from the border.
-    frames
-        Number of frames.
-
-    Returns
-    -------
-    emitters : Localizations
-        Columns ``x_nm``, ``y_nm`` and ``frame``, sorted by frame.
-
-    Raises
-    ------
-    ValueError
-        If the density is negative or a negative margin leaves no room.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> table = uniform_emitters(rng, density_per_um2=1.0, shape=(64, 64),
-    ...     pixel_size_nm=100.0)
-    >>> 20 < len(table) < 64
-    True
-    """
-    if density_per_um2 < 0:
-        raise ValueError(f"density_per_um2 must not be negative, not {density_per_um2}")
-    if min(shape) + 2 * margin_px <= 0:
-        raise ValueError(f"margin_px {margin_px} leaves nothing of a frame of {shape}")
-    margin_nm = margin_px * pixel_size_nm
-    height_nm, width_nm = (edge * pixel_size_nm for edge in shape)
-    area_um2 = (height_nm + 2 * margin_nm) * (width_nm + 2 * margin_nm) * 1e-6
-    counts = rng.poisson(density_per_um2 * area_um2, frames)
-    total = int(counts.sum())
-    return Localizations(
-        x_nm=rng.uniform(-margin_nm, width_nm + margin_nm, total),
-        y_nm=rng.uniform(-margin_nm, height_nm + margin_nm, total),
-        frame=np.repeat(np.arange(1, frames + 1), counts),
-    )
-
-
-def log_uniform_photons(
-    rng: np.random.Generator, count: int, *, low_photons: float, high_photons: float
-) -> np.ndarray:
-    """Draw photon numbers whose logarithm is uniform: every decade equally often.
-
-    Examples
-    --------
-    >>> drawn = log_uniform_photons(np.random.default_rng(0), 3, low_photons=300.0,
-    ...     high_photons=6000.0)
-    >>> bool(np.all((drawn >= 300) & (drawn <= 6000)))
-    True
-    """
-    if not 0 < low_photons <= high_photons:
-        raise ValueError(
-            f"photons need 0 < low <= high, not {low_photons} and {high_photons}"
-        )
-    return np.exp(rng.uniform(np.log(low_photons), np.log(high_photons), count))
-
-
-def gamma_photons(
-    rng: np.random.Generator, count: int, *, mean_photons: float, shape: float = 3.0
-) -> np.ndarray:
-    """Draw gamma-distributed photon numbers; relative spread ``shape ** -0.5``.
-
-    Shape 3 is that of DeepSTORM3D's training data (Nehme et al. 2020,
-    doi:10.1038/s41592-020-0853-5).
-    """
-    return rng.gamma(shape, mean_photons / shape, count)
-
-
-def exponential_photons(
-    rng: np.random.Generator, count: int, *, mean_photons: float
-) -> np.ndarray:
-    """Draw exponential photon numbers: those of whole on-periods of one dye."""
-    return rng.exponential(mean_photons, count)
-
-
-def normal_photons(
-    rng: np.random.Generator, count: int, *, mean_photons: float, sd_photons: float
-) -> np.ndarray:
-    """Draw normal photon numbers; what would be negative becomes zero."""
-    return np.maximum(rng.normal(mean_photons, sd_photons, count), 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,9 @@
-"""Illumination and what the camera sees of it: widefield, TIRF and striped light.
+"""Widefield, TIRF and structured illumination, and the camera images under each.
 
-Structured illumination (Gustafsson 2000, doi:10.1046/j.1365-2818.2000.00710.x): stripes
-``1 + m cos(2 pi p.r + phi)`` in three orientations and three phases shift frequencies
-beyond the cut-off of the objective into its reach.  Frames are ordered by orientation
-first: orientation 0 with its phases, then orientation 1.
+Structured illumination (Gustafsson 2000, doi:10.1046/j.1365-2818.2000.00710.x): a
+pattern ``1 + m cos(2 pi p.r + phi)`` in three orientations and three phases shifts
+frequencies beyond the cut-off of the objective into its reach.  Frames are ordered by
+orientation first: orientation 0 with its phases, then orientation 1.
 """
 
 from typing import Self
@@ -20,16 +20,16 @@ PHASES = 3
 
 
 class Pattern(Config):
-    """Stripes of all raw frames of one SIM acquisition."""
+    """Illumination pattern of all raw frames of one SIM acquisition."""
 
     frequency_per_um: float = Field(gt=0)
-    """Stripes per micrometre, the same for every orientation."""
+    """Pattern frequency, cycles per micrometre, the same for every orientation."""
     angles_rad: tuple[float, ...]
-    """Direction of the stripe vector of every orientation, from x towards y."""
+    """Direction of the pattern vector of every orientation, from x towards y."""
     phases_rad: tuple[tuple[float, ...], ...]
     """Phase of every frame at the outer corner of the field, by orientation."""
     modulations: tuple[float, ...]
-    """Contrast of every orientation's stripes, within (0, 1]."""
+    """Modulation depth of every orientation, within (0, 1]."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -51,7 +51,7 @@ class Pattern(Config):
         return sum(len(phases) for phases in self.phases_rad)
 
     def vectors_per_um(self) -> np.ndarray:
-        """Return the stripe vectors, (orientation, 2), y before x."""
+        """Return the pattern vectors, (orientation, 2), y before x."""
         angles = np.array(self.angles_rad)
         return self.frequency_per_um * np.stack([np.sin(angles), np.cos(angles)], 1)
 
@@ -65,18 +65,18 @@ def draw_pattern(
     phase_jitter_rad: float = 0.05,
     angle_jitter_rad: float = 0.01,
 ) -> Pattern:
-    """Draw the stripes of three orientations with three phases each.
+    """Draw an illumination pattern of three orientations with three phases each.
 
     Parameters
     ----------
     rng
         Source of offsets and jitter.
     frequency_per_um
-        Stripes per micrometre.
+        Pattern frequency, cycles per micrometre.
     modulation
-        Contrast about which that of the orientations varies.
+        Modulation depth about which that of the orientations varies.
     modulation_spread
-        Relative standard deviation of the contrast between orientations.
+        Relative standard deviation of the modulation depth between orientations.
     phase_jitter_rad
         Standard deviation of a frame's phase about steps of 120 degrees; 2 to 5
         degrees are common.
@@ -87,23 +87,23 @@ def draw_pattern(
     -------
     pattern : Pattern
         With a common angle and, for every orientation, a first phase at random.
-        Microscopes turn the stripes either way round, and move them either way: both
+        Microscopes turn the pattern either way round, and shift it either way: both
         directions are drawn, from a stream of their own.
     """
     directions: np.ndarray = rng.spawn(1)[0].choice([-1, 1], 2)
-    turning, moving = (int(direction) for direction in directions)
-    steps = moving * 2 * np.pi * np.arange(PHASES) / PHASES
+    turning, shifting = (int(direction) for direction in directions)
+    steps = shifting * 2 * np.pi * np.arange(PHASES) / PHASES
     turns = turning * np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS
     angles = rng.uniform(0, np.pi) + turns
     angles = angles + rng.normal(0, angle_jitter_rad, ORIENTATIONS)
     phases = rng.uniform(0, 2 * np.pi, (ORIENTATIONS, 1)) + steps
     phases = phases + rng.normal(0, phase_jitter_rad, phases.shape)
-    contrast = modulation * (1 + rng.normal(0, modulation_spread, ORIENTATIONS))
+    modulations = modulation * (1 + rng.normal(0, modulation_spread, ORIENTATIONS))
     return Pattern(
         frequency_per_um=frequency_per_um,
         angles_rad=tuple(angles.tolist()),
         phases_rad=tuple(tuple(row) for row in phases.tolist()),
-        modulations=tuple(np.clip(contrast, 0.05, 1.0).tolist()),
+        modulations=tuple(np.clip(modulations, 0.05, 1.0).tolist()),
     )
 
 
@@ -115,7 +115,7 @@ def carriers(
     Parameters
     ----------
     pattern
-        Stripes.
+        Illumination pattern.
     shape
         ``(height, width)`` of the image, px.
     pixel_nm
@@ -137,77 +137,18 @@ def carriers(
     return along_y[:, :, None] * along_x[:, None, :]
 
 
-def stripes(
-    pattern: Pattern, shape: tuple[int, int], *, pixel_nm: float, origin_px: float = 0.0
-) -> np.ndarray:
-    """Return the relative intensity ``1 + m cos(2 pi p.r + phi)`` of every frame.
-
-    Parameters
-    ----------
-    pattern, shape, pixel_nm, origin_px
-        As for `carriers`.
-
-    Returns
-    -------
-    intensity : (frame, y, x) float64
-        Ordered by orientation, then phase.
-    """
-    waves = carriers(pattern, shape, pixel_nm=pixel_nm, origin_px=origin_px)
-    return np.stack(
-        [
-            1 + contrast * (np.exp(1j * phase) * wave).real
-            for wave, phases, contrast in zip(
-                waves, pattern.phases_rad, pattern.modulations, strict=True
-            )
-            for phase in phases
-        ]
-    )
-
-
-def tirf_depth_nm(
-    *, wavelength_nm: float, na: float, sample_index: float = 1.33
-) -> float:
-    """Return the depth at which an evanescent field has fallen to 1/e.
-
-    ``wavelength / (4 pi sqrt(NA**2 - n**2))`` (Axelrod 1981,
-    doi:10.1083/jcb.89.1.141).
-
-    Parameters
-    ----------
-    wavelength_nm
-        Excitation wavelength in vacuum.
-    na
-        Aperture at which the excitation enters.
-    sample_index
-        Refractive index of the sample.
-
-    Raises
-    ------
-    ValueError
-        If the light is not totally reflected.
-
-    Examples
-    --------
-    >>> round(tirf_depth_nm(wavelength_nm=488.0, na=1.38))
-    105
-    """
-    if na <= sample_index:
-        raise ValueError(
-            f"na must exceed sample_index for total reflection, not {na} and "
-            f"{sample_index}"
-        )
-    return wavelength_nm / (4 * np.pi * (na**2 - sample_index**2) ** 0.5)
-
-
 def tirf_weight(z_nm: np.ndarray, *, depth_nm: float) -> np.ndarray:
-    """Return the relative excitation ``exp(-z / depth)`` above the coverslip."""
+    """Return the relative excitation ``exp(-z / depth)`` above the coverslip.
+
+    Evanescent light of total reflection: Axelrod 1981, doi:10.1083/jcb.89.1.141.
+    """
     return np.exp(-np.maximum(z_nm, 0.0) / depth_nm)
 
 
 def widefield_image(
     sample: np.ndarray, transfer: np.ndarray, *, binning: int
 ) -> np.ndarray:
-    """Return the evenly lit sample on the camera.
+    """Return the image of a sample under uniform illumination on the camera.
 
     Parameters
     ----------
@@ -237,9 +178,9 @@ def sim_images(
     haze: np.ndarray | None = None,
     haze_transfer: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return all raw frames of a sample under striped light.
+    """Return all raw frames of a sample under structured illumination.
 
-    Frame ``(a, j)`` is ``bin[(S I_aj) * h]``.  Because the light is a sum of an even
+    Frame ``(a, j)`` is ``bin[(S I_aj) * h]``.  Because the light is a sum of a uniform
     part, a cosine and a sine, seven blurred images make nine frames, and the mean over
     equidistant phases is the widefield image to rounding.
 
@@ -248,7 +189,7 @@ def sim_images(
     sample
         (y, x) photons per fine pixel, in focus.
     pattern
-        Stripes.
+        Illumination pattern.
     transfer
         (y, x // 2 + 1) transfer on the fine grid.
     pixel_nm
@@ -258,7 +199,7 @@ def sim_images(
     origin_px
         As for `carriers`, fine px.
     haze, haze_transfer
-        (y, x) photons of a part of the sample out of focus, lit by the same stripes,
+        (y, x) photons of a part of the sample out of focus, under the same pattern,
         and its transfer.
 
     Returns
@@ -284,12 +225,12 @@ def sim_images(
     if haze is not None and haze_transfer is not None:
         layers.append(haze)
         transfers.append(haze_transfer)
-    lit = np.stack(layers)[:, None] * parts
-    observed = _observed(lit, np.stack(transfers), binning)
+    excited = np.stack(layers)[:, None] * parts
+    observed = _observed(excited, np.stack(transfers), binning)
     mean, cosine, sine = np.split(observed, [1, 1 + len(waves)])
     frames = [
-        mean[0] + contrast * (np.cos(phase) * c - np.sin(phase) * s)
-        for c, s, phases, contrast in zip(
+        mean[0] + modulation * (np.cos(phase) * c - np.sin(phase) * s)
+        for c, s, phases, modulation in zip(
             cosine, sine, pattern.phases_rad, pattern.modulations, strict=True
         )
         for phase in phases

@@ -1,4 +1,4 @@
-"""In-plane transfer of a fluorescence microscope.
+"""Optical transfer function of a fluorescence microscope, in and out of focus.
 
 An image is the object filtered by the optical transfer function (OTF), the Fourier
 transform of the intensity point-spread function; it is one at frequency zero, so
@@ -6,17 +6,12 @@ photons are kept.  Frequencies are in cycles per micrometre, transfer functions 
 the half plane of `scipy.fft.rfft2` and are real, because the spots are symmetric.
 """
 
-from typing import Literal
-
 import numpy as np
 from pydantic import Field, model_validator
 from scipy import fft
 from scipy.special import j1
 
 from zoo.core.config import Config
-
-GAUSSIAN_SIGMA = 0.21
-"""Width of the Gaussian that stands for a spot, in units of wavelength / NA."""
 
 
 class Optics(Config):
@@ -50,31 +45,6 @@ class Optics(Config):
         """Highest frequency that the objective transmits, ``2 NA / wavelength``."""
         return 2000 * self.na / self.wavelength_nm
 
-    @property
-    def sigma_nm(self) -> float:
-        """Standard deviation of the Gaussian nearest to the spot in focus, nm.
-
-        ``0.21 wavelength / NA`` (Zhang, Zerubia, Olivo-Marin 2007,
-        doi:10.1364/AO.46.001819), widened by `blur_nm`.
-        """
-        spot_nm = GAUSSIAN_SIGMA * self.wavelength_nm / self.na
-        return float(np.hypot(spot_nm, self.blur_nm))
-
-
-OPTICS: dict[str, Optics] = {
-    "sim": Optics(na=1.41, wavelength_nm=525.0, pixel_nm=62.6),
-    "dstorm_oil": Optics(na=1.45, wavelength_nm=670.0, pixel_nm=100.0),
-    "dstorm_silicone": Optics(
-        na=1.35,
-        wavelength_nm=680.0,
-        pixel_nm=110.0,
-        immersion_index=1.406,
-        sample_index=1.406,
-    ),
-    "telomere": Optics(na=1.45, wavelength_nm=580.0, pixel_nm=110.0),
-}
-"""Microscopes by their use."""
-
 
 def frequencies(
     shape: tuple[int, int], *, pixel_nm: float
@@ -100,7 +70,7 @@ def frequencies(
 
 
 def incoherent_otf(nu: np.ndarray | float) -> np.ndarray:
-    """Return the transfer in focus of an aberration-free circular pupil.
+    """Return the OTF in focus of an aberration-free circular pupil.
 
     ``H = (2 / pi) (arccos nu - nu sqrt(1 - nu**2))``: the overlap of two pupils whose
     centres are `nu` diameters apart (Goodman, Introduction to Fourier Optics, 6.4).
@@ -155,23 +125,13 @@ def defocus_factor(nu: np.ndarray, optics: Optics, *, defocus_nm: float) -> np.n
     return 2 * j1(safe) / safe
 
 
-def gaussian_otf(
-    shape: tuple[int, int], *, sigma_nm: float, pixel_nm: float
-) -> np.ndarray:
-    """Return the transfer of a Gaussian blur, (y, x // 2 + 1) float64."""
-    f_y, f_x = frequencies(shape, pixel_nm=pixel_nm)
-    scale = 2 * (np.pi * sigma_nm / 1000) ** 2
-    return np.exp(-scale * f_y**2) * np.exp(-scale * f_x**2)
-
-
 def otf(
     optics: Optics,
     frequency_per_um: np.ndarray,
     *,
     defocus_nm: float = 0.0,
-    model: Literal["scalar", "gaussian"] = "scalar",
 ) -> np.ndarray:
-    """Return the transfer of a microscope at given frequencies.
+    """Return the OTF of a microscope at given frequencies.
 
     Parameters
     ----------
@@ -180,27 +140,13 @@ def otf(
     frequency_per_um
         Moduli of the frequencies, cycles per micrometre, of any shape.
     defocus_nm
-        Distance of the object from the focal plane; the scalar model only.
-    model
-        `incoherent_otf`, or the Gaussian of the same width.
+        Distance of the object from the focal plane.
 
     Returns
     -------
     otf : float64
         Of the shape of `frequency_per_um`.
-
-    Raises
-    ------
-    ValueError
-        If a Gaussian is asked for out of focus.
     """
-    if model == "gaussian":
-        if defocus_nm:
-            raise ValueError(
-                f"the Gaussian model knows no defocus_nm, not {defocus_nm}; "
-                "use the scalar model"
-            )
-        return np.exp(-2 * (np.pi * optics.sigma_nm / 1000 * frequency_per_um) ** 2)
     nu = frequency_per_um / optics.cutoff_per_um
     transfer = incoherent_otf(nu)
     if defocus_nm:
@@ -217,7 +163,6 @@ def otf_grid(
     *,
     pixel_nm: float | None = None,
     defocus_nm: float = 0.0,
-    model: Literal["scalar", "gaussian"] = "scalar",
 ) -> np.ndarray:
     """Return `otf` for every coefficient of `scipy.fft.rfft2` of an image.
 
@@ -229,8 +174,8 @@ def otf_grid(
         ``(height, width)`` of the image, px.
     pixel_nm
         Edge of its pixels; the camera's when left out.
-    defocus_nm, model
-        As for `otf`.
+    defocus_nm
+        Distance of the object from the focal plane.
 
     Returns
     -------
@@ -238,7 +183,7 @@ def otf_grid(
     """
     pixel_nm = optics.pixel_nm if pixel_nm is None else pixel_nm
     frequency = np.hypot(*frequencies(shape, pixel_nm=pixel_nm))
-    return otf(optics, frequency, defocus_nm=defocus_nm, model=model)
+    return otf(optics, frequency, defocus_nm=defocus_nm)
 
 
 def taper(length: int, ramp_px: int) -> np.ndarray:
@@ -306,65 +251,6 @@ def apply_transfer(images: np.ndarray, transfer: np.ndarray) -> np.ndarray:
     spectrum = np.asarray(fft.rfft2(images))
     spectrum *= transfer.astype(images.dtype, copy=False)
     return np.asarray(fft.irfft2(spectrum, s=images.shape[-2:], overwrite_x=True))
-
-
-def convolve(
-    images: np.ndarray,
-    optics: Optics,
-    *,
-    pixel_nm: float | None = None,
-    defocus_nm: float = 0.0,
-    model: Literal["scalar", "gaussian"] = "scalar",
-    padding_px: int = 0,
-    border: Literal["constant", "edge", "reflect", "wrap"] = "constant",
-) -> np.ndarray:
-    """Blur images as a microscope does.
-
-    Parameters
-    ----------
-    images
-        (..., y, x) photons.
-    optics
-        Microscope.
-    pixel_nm
-        Edge of the images' pixels; the camera's when left out.
-    defocus_nm, model
-        As for `otf`.
-    padding_px
-        Pixels added on every side before and removed after; without them light that
-        leaves on one side comes in on the other.
-    border
-        What the added pixels hold, as in `numpy.pad`; zeros by default.
-
-    Returns
-    -------
-    blurred : (..., y, x)
-        Expected photons; their sum is kept where none pass the border.
-
-    Raises
-    ------
-    ValueError
-        If `padding_px` is negative.
-
-    Examples
-    --------
-    >>> point = np.zeros((64, 64))
-    >>> point[32, 32] = 100.0
-    >>> image = convolve(point, OPTICS["sim"], padding_px=16)
-    >>> round(float(image.sum()))
-    99
-    """
-    if padding_px < 0:
-        raise ValueError(f"padding_px must not be negative, not {padding_px}")
-    ring = [(0, 0)] * (images.ndim - 2) + [(padding_px, padding_px)] * 2
-    padded = np.pad(images, ring, mode=border)
-    height, width = padded.shape[-2:]
-    transfer = otf_grid(
-        optics, (height, width), pixel_nm=pixel_nm, defocus_nm=defocus_nm, model=model
-    )
-    blurred = apply_transfer(padded, transfer)
-    inner = slice(padding_px, -padding_px or None)
-    return blurred[..., inner, inner]
 
 
 def bin_pixels(images: np.ndarray, factor: int) -> np.ndarray:

@@ -66,9 +66,9 @@ def mitochondria(
     # a tube whose middle lies outside may reach into the field
     reach_nm = length_nm[1] / 2
     area_um2 = (field_nm[0] + reach_nm) * (field_nm[1] + reach_nm) / 1e6
-    wanted = int(rng.poisson(density_per_um2 * area_um2))
+    tries = int(rng.poisson(density_per_um2 * area_um2))
     tubes: list[tuple[np.ndarray, float, float]] = []
-    for _ in range(wanted):
+    for _ in range(tries):
         tube_nm, width_nm = rng.uniform(*length_nm), rng.uniform(*diameter_nm)
         tube_nm = max(tube_nm, 1.5 * width_nm)
         for _attempt in range(4):
@@ -253,12 +253,12 @@ def _tube(
         *points.T[:, None], curve=np.zeros(len(along), int), along_nm=along
     )
     aside, up = radius * np.cos(turn), radius_nm + radius * np.sin(turn)
-    found = np.stack([x + aside * nx, y + aside * ny, up], axis=1)
+    labels = np.stack([x + aside * nx, y + aside * ny, up], axis=1)
     if label == "matrix":
-        return found
-    size = rng.integers(cluster[0], cluster[1] + 1, len(found))
-    found = np.repeat(found, size, axis=0)
-    return found + rng.normal(0, _CLUSTER_NM, found.shape)
+        return labels
+    size = rng.integers(cluster[0], cluster[1] + 1, len(labels))
+    labels = np.repeat(labels, size, axis=0)
+    return labels + rng.normal(0, _CLUSTER_NM, labels.shape)
 
 
 def _jittered_lattice(

@@ -1,12 +1,10 @@
-"""Images from striped light: the classical Wiener reconstruction.
+"""Classical Wiener reconstruction of structured-illumination microscopy.
 
-Stripes whose frequency, phases and contrast are known move the frequencies of the
-sample by a known step; the frames of an orientation are three mixtures of three
-components, which are separated, moved back and averaged with the weights of a Wiener
-filter (Gustafsson 2000, doi:10.1046/j.1365-2818.2000.00710.x).
+An illumination pattern whose frequency, phases and modulation are known shifts the
+frequencies of the sample by a known step; the frames of an orientation are three
+mixtures of three bands, which are separated, shifted back and averaged with the weights
+of a Wiener filter (Gustafsson 2000, doi:10.1046/j.1365-2818.2000.00710.x).
 """
-
-from typing import Literal
 
 import numpy as np
 from scipy import fft
@@ -23,13 +21,18 @@ from zoo.physics.optics import (
 SCALE = 2
 """Pixels of the reconstruction per camera pixel along an axis."""
 
+_PADDING_PX = 16
+"""Camera pixels by which frames are continued on every side, fading into their mean, so
+that opposite borders do not meet in a step."""
+
 
 def wiener_parameter(photons: float) -> float:
     """Return the regularisation that suits a number of photons.
 
     ``0.09 (15 / photons)**0.42``, within [0.01, 0.15]: nearest to the ideal image, by
     least squares, on simulated scenes of every structure with haze, for 15 to 600
-    photons per pixel on the structure and contrasts of 0.3 to 1, with weights by noise.
+    photons per pixel on the structure and modulations of 0.3 to 1, with weights by
+    noise.
 
     Examples
     --------
@@ -40,7 +43,7 @@ def wiener_parameter(photons: float) -> float:
 
 
 def sim_support_per_um(optics: Optics, pattern: Pattern) -> float:
-    """Return the highest frequency that stripes bring in: cut-off plus stripes."""
+    """Return the highest frequency of SIM: cut-off plus pattern frequency."""
     return optics.cutoff_per_um + pattern.frequency_per_um
 
 
@@ -50,36 +53,30 @@ def reconstruct(
     optics: Optics,
     *,
     regularisation: float = 0.03,
-    weights: Literal["noise", "equal"] = "noise",
-    padding_px: int = 16,
 ) -> np.ndarray:
-    """Reconstruct a super-resolved image from raw frames with known stripes.
+    """Reconstruct a super-resolved image from raw frames with a known pattern.
+
+    The bands of a frequency are averaged with weights by the variance that separation
+    gives them, ``12 / modulation**2`` for a side band against one for the central band:
+    far better with few photons or a weak pattern than equal weights, and the
+    regularisation does not depend on the modulation.
 
     Parameters
     ----------
     frames
         (frame, y, x) photons per camera pixel, ordered by orientation, then phase.
     pattern
-        Stripes, phases given at the outer corner of the frames.
+        Illumination pattern, phases given at the outer corner of the frames.
     optics
         Microscope with its camera pixel.
     regularisation
-        Wiener parameter `w`; see `wiener_parameter`.
-    weights
-        How the components of a frequency are averaged.  ``equal`` is the usual formula,
-        for which `w` is 0.2 at 10 and 0.05 at 1000 photons per pixel.  ``noise`` also
-        weighs by the variance that separation gives them, ``12 / contrast**2`` for a
-        shifted one against one for the central one: far better with few photons or
-        weak stripes, and `w` does not depend on the contrast.
-    padding_px
-        Camera pixels by which the frames are continued on every side, fading into
-        their mean, so that opposite borders do not meet in a step.
+        Wiener parameter; see `wiener_parameter`.
 
     Returns
     -------
     image : (2 y, 2 x) float64
         Photons per fine pixel and frame, with the transfer
-        ``max(0, 1 - |f| / (cut-off + stripes))`` where the signal is strong; noise
+        ``max(0, 1 - |f| / (cut-off + pattern))`` where the signal is strong; noise
         makes some pixels negative.
 
     Raises
@@ -92,22 +89,22 @@ def reconstruct(
         raise ValueError(f"the pattern has {pattern.frames} frames, not {len(frames)}")
     if regularisation <= 0:
         raise ValueError(f"regularisation must be positive, not {regularisation}")
-    padded = _faded(np.asarray(frames, float), padding_px)
+    padded = _faded(np.asarray(frames, float))
     height, width = (SCALE * side for side in padded.shape[-2:])
     fine_nm = optics.pixel_nm / SCALE
     waves = carriers(
-        pattern, (height, width), pixel_nm=fine_nm, origin_px=SCALE * padding_px
+        pattern, (height, width), pixel_nm=fine_nm, origin_px=SCALE * _PADDING_PX
     )
     f_y = np.fft.fftfreq(height, fine_nm / 1000)[:, None]
     f_x = np.fft.fftfreq(width, fine_nm / 1000)[None, :]
     central = frame_transfer(optics, f_y, f_x)
-    unshifted = np.zeros((height, width), complex)
-    # the minus component is the mirrored conjugate of the plus component: both together
-    # are twice the real part in space
-    shifted = np.zeros((height, width), complex)
+    central_band = np.zeros((height, width), complex)
+    # the minus band is the mirrored conjugate of the plus band: both together are twice
+    # the real part in space
+    side_bands = np.zeros((height, width), complex)
     power = central**2
     first = 0
-    for wave, phases, contrast, vector in zip(
+    for wave, phases, modulation, vector in zip(
         waves,
         pattern.phases_rad,
         pattern.modulations,
@@ -116,21 +113,21 @@ def reconstruct(
     ):
         part = padded[first : first + len(phases)]
         first += len(phases)
-        zero, plus = _separated(part, phases, contrast)
-        unshifted += enlarged_spectrum(zero, fine_nm) / len(waves)
-        moved: np.ndarray = (
+        zero, plus = _separated(part, phases, modulation)
+        central_band += enlarged_spectrum(zero, fine_nm) / len(waves)
+        side_band: np.ndarray = (
             np.asarray(fft.ifft2(enlarged_spectrum(plus, fine_nm))) * wave.conj()
         )
         ahead = frame_transfer(optics, f_y + vector[0], f_x + vector[1])
         behind = frame_transfer(optics, f_y - vector[0], f_x - vector[1])
-        weight = contrast**2 / 12 if weights == "noise" else 1.0
-        shifted += weight * ahead * np.asarray(fft.fft2(moved))
+        weight = modulation**2 / 12
+        side_bands += weight * ahead * np.asarray(fft.fft2(side_band))
         power += weight * (ahead**2 + behind**2)
-    total = central * unshifted + 2 * shifted
+    total = central * central_band + 2 * side_bands
     support = sim_support_per_um(optics, pattern)
     window = cone_apodisation(np.hypot(f_y, f_x), support_per_um=support)
     image = np.real(np.asarray(fft.ifft2(window * total / (power + regularisation**2))))
-    inner = slice(SCALE * padding_px, -SCALE * padding_px or None)
+    inner = slice(SCALE * _PADDING_PX, -SCALE * _PADDING_PX)
     return image[inner, inner] / SCALE**2
 
 
@@ -155,18 +152,18 @@ def frame_transfer(optics: Optics, f_y: np.ndarray, f_x: np.ndarray) -> np.ndarr
 def unmixing(phases: np.ndarray) -> np.ndarray:
     """Return the matrix that makes components 0, +1 and -1 of an orientation's frames.
 
-    The latter two hold half the contrast.
+    The latter two hold half the modulation.
     """
     turn = np.exp(1j * phases)
     return np.linalg.pinv(np.stack([np.ones_like(turn), turn, turn.conj()], axis=1))
 
 
 def _separated(
-    frames: np.ndarray, phases: tuple[float, ...], contrast: float
+    frames: np.ndarray, phases: tuple[float, ...], modulation: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the spectra of the components 0 and +1 of one orientation."""
     zero_weights, plus_weights, _ = unmixing(np.array(phases))
-    unmix = np.stack([zero_weights, 2 / contrast * plus_weights])
+    unmix = np.stack([zero_weights, 2 / modulation * plus_weights])
     zero: np.ndarray
     plus: np.ndarray
     zero, plus = np.tensordot(unmix, frames, axes=1)
@@ -192,13 +189,11 @@ def enlarged_spectrum(spectrum: np.ndarray, fine_nm: float) -> np.ndarray:
     return large * np.exp(-2j * np.pi * offset_um * (f_y + f_x))
 
 
-def _faded(frames: np.ndarray, padding_px: int) -> np.ndarray:
+def _faded(frames: np.ndarray) -> np.ndarray:
     """Continue frames at their edges, fading into their mean."""
-    if not padding_px:
-        return frames
     mean = frames.mean(axis=(-2, -1), keepdims=True)
-    ring = ((0, 0), (padding_px, padding_px), (padding_px, padding_px))
+    ring = ((0, 0), (_PADDING_PX, _PADDING_PX), (_PADDING_PX, _PADDING_PX))
     padded = np.pad(frames - mean, ring, mode="reflect")
     height, width = padded.shape[-2:]
-    padded *= np.outer(taper(height, padding_px), taper(width, padding_px))
+    padded *= np.outer(taper(height, _PADDING_PX), taper(width, _PADDING_PX))
     return padded + mean

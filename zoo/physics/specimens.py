@@ -1,4 +1,4 @@
-"""Fluorescent structures as images: the truth that a simulated microscope looks at.
+"""Images of fluorescent cell structures: the truth of a simulated microscope.
 
 A specimen is a cloud of labels with a brightness each, drawn under conditions that
 cells show, and rendered on a fine grid.  `SPECIMENS` names the five structures.
@@ -216,7 +216,8 @@ def specimen(
     pixel_nm
         Edge of a pixel; 31.3 nm or less for SIM.
     tirf_depth_nm
-        Depth of an evanescent field that lights the sample; even light without it.
+        Depth of an evanescent field that lights the sample; uniform illumination
+        without it.
 
     Returns
     -------

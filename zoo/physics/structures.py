@@ -51,14 +51,12 @@ def worm_like_chain(
     steps: int,
     persistence_nm: float,
     step_nm: float = STEP_NM,
-    dimensions: Literal[2, 3] = 2,
 ) -> np.ndarray:
-    """Draw the directions along semiflexible filaments.
+    """Draw the directions along semiflexible filaments in the plane.
 
-    In the plane the direction turns by ``N(0, step / persistence)`` per step, in space
-    by two such angles about perpendicular axes, so that two directions a length ``s``
-    apart correlate as ``<cos> = exp(-s / (2 persistence))`` and
-    ``exp(-s / persistence)`` (Gittes et al. 1993, doi:10.1083/jcb.120.4.923).
+    The direction turns by ``N(0, step / persistence)`` per step, so that two directions
+    a length ``s`` apart correlate as ``<cos> = exp(-s / (2 persistence))`` (Gittes et
+    al. 1993, doi:10.1083/jcb.120.4.923).
 
     Parameters
     ----------
@@ -72,13 +70,11 @@ def worm_like_chain(
         Persistence length; ``inf`` for straight lines.
     step_nm
         Length of a piece.
-    dimensions
-        Whether filaments lie in the plane or in space.
 
     Returns
     -------
-    tangents : (chains, steps, dimensions) float64
-        Unit vectors (x, y[, z]); the first is random.  Their cumulative sum times
+    tangents : (chains, steps, 2) float64
+        Unit vectors (x, y); the first is random.  Their cumulative sum times
         `step_nm` is the filament.
 
     Raises
@@ -92,22 +88,10 @@ def worm_like_chain(
             f"not {persistence_nm} and {step_nm}"
         )
     bend_sd = (step_nm / persistence_nm) ** 0.5
-    if dimensions == 2:
-        heading = rng.normal(0.0, bend_sd, (chains, steps))
-        heading[:, :1] = rng.uniform(0, 2 * np.pi, (chains, min(steps, 1)))
-        np.cumsum(heading, axis=1, out=heading)
-        return np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-    tangents = np.empty((chains, steps, 3))
-    tangent = rng.normal(size=(chains, 3))
-    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-    for step in range(steps):
-        tangents[:, step] = tangent
-        bend = rng.normal(0.0, bend_sd, (chains, 3))
-        bend -= np.sum(bend * tangent, axis=1, keepdims=True) * tangent
-        angle = np.linalg.norm(bend, axis=1, keepdims=True)
-        tangent = np.cos(angle) * tangent + np.sinc(angle / np.pi) * bend
-        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-    return tangents
+    heading = rng.normal(0.0, bend_sd, (chains, steps))
+    heading[:, :1] = rng.uniform(0, 2 * np.pi, (chains, min(steps, 1)))
+    np.cumsum(heading, axis=1, out=heading)
+    return np.stack([np.cos(heading), np.sin(heading)], axis=-1)
 
 
 def filament_points(
@@ -322,10 +306,10 @@ def _scattered(
             f"{covered:.0%} of the field; 40 % is the limit"
         )
     height_nm, width_nm = field_nm
-    wanted = int(rng.poisson(density_per_um2 * 1e-6 * height_nm * width_nm))
+    count = int(rng.poisson(density_per_um2 * 1e-6 * height_nm * width_nm))
     points = np.empty((0, 2))
     for _ in range(100):
-        missing = wanted - len(points)
+        missing = count - len(points)
         if missing == 0:
             break
         fresh = rng.uniform((0, 0), (width_nm, height_nm), (missing, 2))

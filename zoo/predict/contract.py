@@ -4,71 +4,26 @@ Packages of this zoo say everything in ``config.superres_zoo``; for those of oth
 programs the same is worked out from the tensors of ``rdf.yaml``, formats 0.5 and 0.4.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from pydantic import ValidationError
+
+from zoo.core.config import one_line
+from zoo.core.contract import Contract, Input, Task
 from zoo.core.errors import BadPackage
-from zoo.core.processing import Operation
+from zoo.core.grid import SPACE
+from zoo.inputs.frames import Frames
+from zoo.inputs.regions import Regions
 from zoo.io.description import Tensor, axis_letters
-from zoo.io.packages import Package
+from zoo.io.package import Package
+from zoo.tasks.image import ImageRestoration
+from zoo.tasks.parameters import Parameters
 
-SMALLEST_FRAME = 8
-"""Frames below this edge hold nothing that a network could use, px."""
-DEFAULT_THRESHOLD = 0.2
-"""Fraction of the ideal peak, for density packages that state none."""
-
-
-@dataclass(frozen=True)
-class Contract:
-    """How to feed a network and what its output is."""
-
-    task: str
-    """``image``, ``density`` or ``parameters``."""
-    input_axes: str = "byxc"
-    """Axis letters of the input tensor, in the network's order."""
-    output_axes: str = "byxc"
-    """Axis letters of the output tensor, in the network's order."""
-    channels: int = 1
-    """Channels of the input."""
-    scale: int = 1
-    """Output pixels per input pixel along an axis."""
-    halo: int | None = 0
-    """Input pixels at a tile's edge that are not trusted; None if not declared."""
-    minimum: int = SMALLEST_FRAME
-    """Smallest height and width, px."""
-    step: int = 1
-    """Heights and widths are ``minimum + n * step``, px."""
-    fixed: tuple[int, int] | None = None
-    """The only height and width that the network takes, px."""
-    overlap: int = 0
-    """Input pixels by which neighbouring tiles of a network with a `fixed` size
-    overlap at least and are blended; 0 if not declared."""
-    batch: int | None = None
-    """The only batch size that the network takes."""
-    preferred_batch: int = 2
-    """Frames of 64 x 64 px that are best given to the network at once."""
-    preprocessing: tuple[Operation, ...] = ()
-    """Declared steps before the network."""
-    postprocessing: tuple[Operation, ...] = ()
-    """Declared steps after the network."""
-    ideal_peak: float = 1.0
-    """Output at the peak of an ideal isolated emitter (density task)."""
-    threshold: float = DEFAULT_THRESHOLD
-    """Fraction of `ideal_peak` that a localization exceeds (density task)."""
-    window_px: int = 3
-    """Window of a local maximum on the fine grid (density task)."""
-    centroid_px: int | None = None
-    """Window of the centre of gravity; `window_px` if left out (density task)."""
-    reference: str | None = None
-    """What of the input is a diffraction-limited picture of the same field, on the
-    input's grid: ``mean``, the mean over channels; None if nothing is."""
-    frame_order: str | None = None
-    """Order of raw frames in the channels, such as ``angle-major``; None for other
-    inputs."""
-    training: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Ranges of the conditions under which the network was trained."""
+VERSION = 2
+"""Version of ``config.superres_zoo`` that is read."""
 
 
 def read_contract(package: Package) -> Contract:
@@ -77,8 +32,9 @@ def read_contract(package: Package) -> Contract:
     Raises
     ------
     BadPackage
-        If it has several inputs or outputs, tensors that are not two-dimensional
-        images, or an output that is not an integer enlargement of the input.
+        If it has several inputs or outputs, its section for this zoo holds something
+        unknown or contradicts its tensors, or another program's tensors are neither
+        images, volumes nor parameters of emitters.
     """
     name = package.name
     for kind, tensors in (("input", package.inputs), ("output", package.outputs)):
@@ -93,115 +49,162 @@ def read_contract(package: Package) -> Contract:
             axes.append(axis_letters(tensors[0]))
         except ValueError as error:
             raise BadPackage(f"{name}, {kind} tensor: {error}") from error
-        if not {"b", "y", "x"} <= set(axes[-1]) or set(axes[-1]) - set("byxc"):
-            raise BadPackage(
-                f"{name} has an {kind} tensor with axes {axes[-1]}; "
-                "only two-dimensional images (b, y, x and c) can be run"
-            )
-    source, target = _by_id(package.inputs[0]), _by_id(package.outputs[0])
-    shared: dict[str, Any] = {
-        "input_axes": axes[0],
-        "output_axes": axes[1],
-        "channels": _channels(source.get("channel")),
+    if package.zoo:
+        values = _ours(package.zoo, name)
+    else:
+        values = _foreign(package.inputs[0], package.outputs[0], axes, name)
+    values |= {
         "preprocessing": tuple(package.inputs[0].get("preprocessing") or ()),
         "postprocessing": tuple(package.outputs[0].get("postprocessing") or ()),
-        "batch": source["batch"].get("size"),
     }
-    if package.zoo:
-        return Contract(**shared, **_ours(package.zoo, name))
-    return Contract(**shared, **_foreign(source, target, name))
+    try:
+        contract = Contract.model_validate(values)
+    except (ValidationError, ValueError) as error:
+        text = one_line(error) if isinstance(error, ValidationError) else str(error)
+        raise BadPackage(f"{name} promises what cannot be kept: {text}") from error
+    stated = [contract.grid.input_axes, contract.grid.output_axes]
+    if stated != axes:
+        raise BadPackage(
+            f"{name} has tensors {' and '.join(axes)}, its section for this zoo says "
+            f"{' and '.join(stated)}; get the package again"
+        )
+    return contract
 
 
-def _ours(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return what ``config.superres_zoo`` states."""
-    if "task" not in config:
-        raise BadPackage(f"{name} states no task in config.superres_zoo")
-    step = int(config.get("step") or 1)
-    halo = int(config.get("halo") or 0)
-    # with a halo, the tile is only what other programs are told to use
-    tile = None if halo else config.get("tile")
-    smallest = int(config.get("minimum") or max(SMALLEST_FRAME, step))
-    stated: dict[str, Any] = {
-        "task": config["task"],
-        "scale": int(config.get("scale") or 1),
-        "halo": halo,
-        "step": step,
-        "minimum": -(-smallest // step) * step,
-        "fixed": (int(tile), int(tile)) if tile else None,
-        "training": config.get("training") or {},
-    }
-    for key, kind in (
-        ("ideal_peak", float),
-        ("threshold", float),
-        ("window_px", int),
-        ("centroid_px", int),
-        ("preferred_batch", int),
-        ("reference", str),
-        ("frame_order", str),
-    ):
-        if config.get(key) is not None:
-            stated[key] = kind(config[key])
-    if tile and (overlap := int(config.get("overlap") or 0)):
-        if not 0 < overlap < int(tile):
-            raise BadPackage(
-                f"{name} states an overlap of {overlap} px in config.superres_zoo; "
-                f"between tiles of {int(tile)} px it must be 1 to {int(tile) - 1} px"
-            )
-        stated["overlap"] = overlap
-    return stated
+def _ours(section: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the contract that ``config.superres_zoo`` holds."""
+    version = section.get("version")
+    if version != VERSION:
+        age = (
+            "an earlier"
+            if isinstance(version, int) and version < VERSION
+            else "another"
+        )
+        raise BadPackage(
+            f"{name} was written by {age} version; make it anew with zoo package"
+        )
+    if not isinstance(section.get("contract"), Mapping):
+        raise BadPackage(
+            f"{name} holds no contract in config.superres_zoo; get the package again"
+        )
+    return dict(section["contract"])
 
 
 def _foreign(
-    source: dict[str, dict[str, Any]], target: dict[str, dict[str, Any]], name: str
+    source: Tensor, target: Tensor, axes: list[str], name: str
 ) -> dict[str, Any]:
-    """Work out scale, halo and sizes from the tensors of any description."""
-    sizes = [source[axis].get("size") for axis in "yx"]
-    scales = [_enlargement(source[axis], target[axis]) for axis in "yx"]
-    if scales[0] != scales[1] or scales[0] is None or scales[0].denominator != 1:
-        shown = " and ".join("unknown" if s is None else str(s) for s in scales)
-        raise BadPackage(
-            f"{name} enlarges an image by {shown} along y and x; "
-            "one whole number for both is needed"
-        )
-    scale = int(scales[0])
-    halos = [target[axis].get("halo") for axis in "yx"]
-    stated: dict[str, Any] = {
-        "task": "image",
-        "scale": scale,
-        "halo": None
-        if None in halos
-        else max(-(-int(halo or 0) // scale) for halo in halos),
+    """Work out a contract from the tensors of any description."""
+    for kind, letters in zip(("input", "output"), axes, strict=True):
+        vector = kind == "output" and set(letters) == {"b", "c"}
+        if not vector and not {"b", "y", "x"} <= set(letters) <= set("bzyxc"):
+            raise BadPackage(
+                f"{name} has an {kind} tensor with axes {letters}; images and volumes "
+                "(b, z, y, x and c) can be run"
+            )
+    inputs, outputs = (
+        dict(zip(letters, tensor["axes"], strict=True))
+        for letters, tensor in zip(axes, (source, target), strict=True)
+    )
+    space = [letter for letter in SPACE if letter in inputs]
+    scales = dict.fromkeys(space, 1)
+    planes = None
+    if set(outputs) & set(SPACE):
+        scales = _scales(inputs, outputs, space, name)
+        if "z" in outputs and "z" not in inputs:
+            planes = outputs["z"].get("size")
+            if not isinstance(planes, int):
+                raise BadPackage(f"{name} does not say how many planes its output has")
+    grid = {
+        "input_axes": axes[0],
+        "output_axes": axes[1],
+        "axes": {
+            letter: _axis(inputs[letter], outputs.get(letter), scales[letter])
+            for letter in space
+        },
+        "planes": planes,
+        "channels": _channels(inputs.get("c")),
+        "outputs": _channels(outputs.get("c")),
     }
-    if all(isinstance(size, int) for size in sizes):
-        return stated | {"fixed": (sizes[0], sizes[1])}
-    steps = [int((s or {}).get("step") or 1) for s in sizes if not isinstance(s, int)]
-    smallest = [
-        s if isinstance(s, int) else int((s or {}).get("min") or 1) for s in sizes
-    ]
-    return stated | {"step": max(steps), "minimum": max(smallest)}
+    return {
+        "grid": grid,
+        "batch": inputs["b"].get("size"),
+        **_meaning(grid, vector=set(axes[1]) == {"b", "c"}, name=name),
+    }
+
+
+def _meaning(
+    grid: Mapping[str, Any], *, vector: bool, name: str
+) -> dict[str, Input | Task]:
+    """Return input and task of a package that does not state them."""
+    if not vector:
+        return {"input": Frames(), "task": ImageRestoration()}
+    try:
+        task = Parameters(columns=grid["outputs"])
+    except ValidationError as error:
+        raise BadPackage(
+            f"{name} gives numbers called {', '.join(grid['outputs'])}, not an image; "
+            "only those that are columns of a table of localizations are understood"
+        ) from error
+    return {"input": Regions(), "task": task}
+
+
+def _scales(
+    inputs: Mapping[str, Any], outputs: Mapping[str, Any], space: list[str], name: str
+) -> dict[str, int]:
+    """Return output pixels per input pixel for every letter."""
+    scales: dict[str, int] = {}
+    for letter in space:
+        ratio = None
+        if letter in outputs:
+            ratio = _enlargement(inputs[letter], outputs[letter])
+        if ratio is None or ratio.denominator != 1 or ratio < 1:
+            shown = "an unknown factor" if ratio is None else str(ratio)
+            raise BadPackage(
+                f"{name} enlarges an image by {shown} along {letter}; a whole number "
+                "is needed"
+            )
+        scales[letter] = int(ratio)
+    return scales
+
+
+def _axis(
+    source: Mapping[str, Any], target: Mapping[str, Any] | None, scale: int
+) -> dict[str, Any]:
+    """Return what a network promises along one letter."""
+    halo = None if target is None else target.get("halo")
+    stated: dict[str, Any] = {
+        "scale": scale,
+        "halo": None if halo is None else math.ceil(int(halo) / scale),
+    }
+    size = source.get("size")
+    if isinstance(size, int):
+        return stated | {"size": size}
+    size = size or {}
+    return stated | {
+        "step": max(int(size.get("step") or 1), 1),
+        "minimum": max(int(size.get("min") or 1), 1),
+    }
 
 
 def _enlargement(
     source: Mapping[str, Any], target: Mapping[str, Any]
 ) -> Fraction | None:
     """Return output pixels per input pixel along an axis, None if it is unclear."""
-    size, given = target.get("size"), source.get("size")
+    size, of_source = target.get("size"), source.get("size")
     if isinstance(size, int):
-        return Fraction(size, given) if isinstance(given, int) else None
+        return Fraction(size, of_source) if isinstance(of_source, int) else None
     if not isinstance(size, Mapping) or size.get("offset"):
         return None
     ratio = Fraction(source.get("scale", 1)) / Fraction(target.get("scale", 1))
     return ratio.limit_denominator(64)
 
 
-def _by_id(tensor: Tensor) -> dict[str, dict[str, Any]]:
-    return {axis["id"]: axis for axis in tensor["axes"]}
-
-
-def _channels(axis: Mapping[str, Any] | None) -> int:
+def _channels(axis: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the names of channels, the default name for a tensor without any."""
     if axis is None:
-        return 1
-    if "channel_names" in axis:
-        return len(axis["channel_names"])
+        return ("intensity",)
+    if axis.get("channel_names"):
+        return tuple(map(str, axis["channel_names"]))
     size = axis.get("size", 1)
-    return size if isinstance(size, int) else int(size.get("min", 1))
+    count = size if isinstance(size, int) else int(size.get("min", 1))
+    return tuple(f"channel{n}" for n in range(count))

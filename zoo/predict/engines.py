@@ -13,12 +13,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from zoo.core.contract import Contract
 from zoo.core.errors import BadInput, BadPackage, ZooError
+from zoo.core.formats import FORMATS
+from zoo.core.grid import Grid
 from zoo.io.keras_file import check_keras_file
-from zoo.io.packages import Package
-from zoo.predict.contract import Contract, read_contract
+from zoo.io.package import Package
+from zoo.predict.contract import read_contract
 
-ENTRIES = {"onnx": "onnx", "keras": "keras_v3"}
+ENTRIES = {name: FORMATS[name].entry for name in ("onnx", "keras")}
 """Engines, and the weights entry of a description that each runs."""
 
 
@@ -35,7 +38,10 @@ class Engine(Protocol):
     """What it computes on."""
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network, (b, y, x, c) float32 to (b, Y, X, C) float32."""
+        """Run the network, (b, [z,] y, x, c) float32 to float32 of the output's space.
+
+        The output is (b, [z,] y, x, c), or (b, c) for vectors.
+        """
         ...
 
 
@@ -151,7 +157,7 @@ class OnnxEngine:
     def __init__(self, path: Path, contract: Contract) -> None:
         import onnxruntime
 
-        self._axes = (contract.input_axes, contract.output_axes)
+        self._grid = contract.grid
         self.versions = {"onnxruntime": onnxruntime.__version__}
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = thread_count()
@@ -187,7 +193,7 @@ class OnnxEngine:
         ZooError
             If ONNX Runtime fails, for instance for want of memory.
         """
-        tensor = _to_network(batch, self._axes[0]).astype(self._dtype, copy=False)
+        tensor = _to_network(batch, self._grid).astype(self._dtype, copy=False)
         try:
             outputs: Any = self._session.run(None, {self._input: tensor})
         except _onnx_errors() as error:
@@ -195,7 +201,7 @@ class OnnxEngine:
                 f"ONNX Runtime failed on a batch of shape {tensor.shape}: "
                 f"{_first_line(error)}; try a smaller --batch-size or --tile"
             ) from error
-        return _from_network(outputs[0], self._axes[1])
+        return _from_network(outputs[0], self._grid)
 
 
 class KerasEngine:
@@ -223,7 +229,7 @@ class KerasEngine:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import keras
 
-        self._axes = (contract.input_axes, contract.output_axes)
+        self._grid = contract.grid
         backend = str(keras.config.backend())
         self.versions = {"keras": keras.__version__, "backend": backend}
         self.device = backend
@@ -245,8 +251,8 @@ class KerasEngine:
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Run the network; see `Engine`."""
-        tensor = _to_network(batch, self._axes[0])
-        return _from_network(self._model.predict_on_batch(tensor), self._axes[1])
+        tensor = _to_network(batch, self._grid)
+        return _from_network(self._model.predict_on_batch(tensor), self._grid)
 
 
 _ONNX_TYPES: dict[str, Any] = {
@@ -273,22 +279,33 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
-def _to_network(batch: np.ndarray, axes: str) -> np.ndarray:
-    """Arrange (b, y, x, c) as the network wants it."""
-    if "c" not in axes:
-        return np.ascontiguousarray(
-            batch[..., 0].transpose(["byx".index(axis) for axis in axes])
-        )
-    return np.ascontiguousarray(batch.transpose(["byxc".index(axis) for axis in axes]))
+def _to_network(batch: np.ndarray, grid: Grid) -> np.ndarray:
+    """Arrange (b, [z,] y, x, c) as the network wants it."""
+    return np.ascontiguousarray(arranged(batch, f"b{grid.space}c", grid.input_axes))
 
 
-def _from_network(tensor: Any, axes: str) -> np.ndarray:
-    """Arrange the network's output as (b, y, x, c) float32."""
-    array = np.asarray(tensor, np.float32)
+def _from_network(tensor: Any, grid: Grid) -> np.ndarray:
+    """Arrange the network's output as (b, [z,] y, x, c) float32, vectors as (b, c)."""
+    array, axes = np.asarray(tensor, np.float32), grid.output_axes
     if array.ndim != len(axes):
         raise BadPackage(
             f"the network's output has shape {array.shape}, its description says {axes}"
         )
-    if "c" not in axes:
+    return arranged(array, axes, f"b{grid.output_space}c")
+
+
+def arranged(array: np.ndarray, axes: str, order: str) -> np.ndarray:
+    """Return an array with its axes in another order, with or without channels.
+
+    Examples
+    --------
+    >>> arranged(np.zeros((1, 3, 8, 9)), "bcyx", "byxc").shape
+    (1, 8, 9, 3)
+    >>> arranged(np.zeros((1, 8, 9)), "byx", "byxc").shape
+    (1, 8, 9, 1)
+    """
+    if "c" in order and "c" not in axes:
         array, axes = array[..., None], axes + "c"
-    return array.transpose([axes.index(axis) for axis in "byxc"])
+    elif "c" in axes and "c" not in order:
+        array, axes = array.take(0, axes.index("c")), axes.replace("c", "")
+    return array.transpose([axes.index(axis) for axis in order])

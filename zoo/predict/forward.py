@@ -1,19 +1,18 @@
 """Frames through preprocessing, network and postprocessing."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
 from zoo.core.processing import Operation, apply
-from zoo.predict.contract import Contract
+from zoo.inputs.recording import RESCALING
 from zoo.predict.engines import Engine
-from zoo.predict.normalise import MovieScale
 from zoo.predict.plan import Plan
 from zoo.predict.tiling import cut_batches, join
 
-RESCALING = frozenset({"scale_range"})
-"""Declared steps that a scale for the whole recording takes the place of."""
 _POINTWISE = frozenset(
     {
         "clip",
@@ -32,7 +31,7 @@ def forward(
     frames: np.ndarray,
     *,
     plan: Plan,
-    scale: MovieScale | None = None,
+    scaled: bool = False,
 ) -> np.ndarray:
     """Run a network with its declared processing on frames.
 
@@ -46,40 +45,39 @@ def forward(
         The network.
     contract
         What it accepts and how its tensors are processed.
-    frames : (b, y, x, c)
+    frames : (b, [z,] y, x, c)
         Frames as the camera gives them.
     plan
         Tiles and batches.
-    scale
-        Scale of the recording, in place of the declared rescaling.
+    scaled
+        Whether frames have a scale of the recording in place of the declared one.
 
     Returns
     -------
-    output : (b, Y, X, C) float32
+    output : (b, [z,] y, x, c) float32, (b, c) for vectors
 
     Raises
     ------
     BadPackage
         If the network's output is not what its description promises.
     """
-    count, height, width, _ = frames.shape
-    before = contract.preprocessing
-    if scale is not None:
-        frames = scale.apply(frames)
-        before = tuple(op for op in before if operation_name(op) not in RESCALING)
-    ready = np.concatenate([apply(before, f[None], "byxc") for f in frames])
+    grid = contract.grid
+    count, *sizes, _ = frames.shape
+    before = contract.before
+    if scaled:
+        before = tuple(step for step in before if step["id"] not in RESCALING)
+    axes = f"b{grid.space}c"
+    ready = np.concatenate([apply(before, f[None], axes) for f in frames])
     ready = ready.astype(np.float32, copy=False)
-    if plan.shape != (height, width):
+    if plan.shape != tuple(sizes):
         margins = [
-            (before, padded - size - before)
-            for before, padded, size in zip(
-                plan.offset, plan.shape, (height, width), strict=True
-            )
+            (front, whole - size - front)
+            for front, whole, size in zip(plan.offset, plan.shape, sizes, strict=True)
         ]
-        # mirrored stripes would run another way: raw frames repeat their last pixel
-        mode = "symmetric" if contract.frame_order is None else "edge"
+        mode: Any = contract.input.border
         ready = np.pad(ready, ((0, 0), *margins, (0, 0)), mode=mode)
     batches = _calls(engine, contract, cut_batches(ready, plan.tiles, plan.batch))
+    scales = [grid.scale(letter) for letter in grid.space]
     if len(plan.tiles) == 1:
         whole = list(batches)
         output = whole[0] if len(whole) == 1 else np.concatenate(whole)
@@ -89,53 +87,60 @@ def forward(
             plan.tiles,
             plan.shape,
             count=count,
-            scale=contract.scale,
+            scales=scales,
         )
-    top, left = (before * contract.scale for before in plan.offset)
-    rows, columns = height * contract.scale, width * contract.scale
-    output = output[:, top : top + rows, left : left + columns]
-    return _finished(output, contract.postprocessing)
-
-
-def operation_name(operation: Operation) -> str:
-    """Return the name of a declared step, in the spelling of either format."""
-    return str(operation.get("id", operation.get("name", "")))
+    if grid.output_space:
+        new = (slice(None),) * (output.ndim - 2 - len(scales))
+        part = tuple(
+            slice(front * scale, (front + size) * scale)
+            for front, size, scale in zip(plan.offset, sizes, scales, strict=True)
+        )
+        output = output[:, *new, *part]
+    return _finished(output, contract.after, f"b{grid.output_space}c")
 
 
 def _calls(
     engine: Engine, contract: Contract, batches: Iterable[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Run the network on successive batches and check what comes back."""
+    grid = contract.grid
     for part in batches:
         given = len(part)
         if contract.batch is not None and given < contract.batch:
             missing = contract.batch - given
             part = np.concatenate([part, part[-1:].repeat(missing, axis=0)])
         output = engine(part)[:given]
-        expected = (given, *(size * contract.scale for size in part.shape[1:3]))
-        if output.shape[:3] != expected:
+        sizes = dict(zip(grid.space, part.shape[1:-1], strict=True))
+        promised = (given, *grid.output_size(sizes).values())
+        if not grid.output_space:
+            promised = (given, len(grid.outputs))
+        if output.shape[: len(promised)] != promised:
             raise BadPackage(
                 f"the network turned a batch of shape {part.shape} into "
-                f"{output.shape}; its description promises {expected} for b, y, x"
+                f"{output.shape}; its description promises {promised} for "
+                f"b, {', '.join(grid.output_space or 'c')}"
             )
         yield output
 
 
-def _finished(output: np.ndarray, operations: Sequence[Operation]) -> np.ndarray:
+def _finished(
+    output: np.ndarray, operations: Sequence[Operation], axes: str
+) -> np.ndarray:
     """Apply the postprocessing to each image."""
     if not operations:
         return output
     pointwise = all(
-        operation_name(op) in _POINTWISE
-        and not any("percentile" in key for key in op.get("kwargs") or {})
-        for op in operations
+        step["id"] in _POINTWISE
+        and not any("percentile" in key for key in step.get("kwargs") or {})
+        for step in operations
     )
-    # processing computes in float64; strips keep that from filling the memory
-    _, height, width, channels = output.shape
-    rows = max(1, _STRIP_PIXELS // (width * channels)) if pointwise else height
     finished = np.empty(output.shape, np.float32)
+    # processing computes in float64; strips keep that from filling the memory
+    along = output.shape[1]
+    per_row = max(1, output[0].size // along) if along else 1
+    rows = max(1, _STRIP_PIXELS // per_row) if pointwise and len(axes) > 2 else along
     for image, target in zip(output, finished, strict=True):
-        for y in range(0, height, rows):
-            strip = apply(operations, image[None, y : y + rows], "byxc")
-            target[y : y + rows] = strip[0]
+        for start in range(0, along, rows):
+            strip = apply(operations, image[None, start : start + rows], axes)
+            target[start : start + rows] = strip[0]
     return finished

@@ -1,78 +1,136 @@
-"""Options of a prediction, checked before anything is opened."""
+"""Options of a prediction: what inputs and tasks declare, and what a package takes.
 
-import math
+Importing this module reads no files and imports nothing heavy, so that a command line
+may list all options at once.
+"""
 
-from zoo.core.errors import BadInput, BadPackage
-from zoo.predict.contract import Contract
-from zoo.predict.forward import RESCALING, operation_name
-from zoo.predict.recording import check_order
+import types
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic import ValidationError
+
+from zoo.core.config import one_line
+from zoo.core.contract import Contract, Input, Options, Task
+from zoo.core.errors import BadInput
+from zoo.core.names import near
 
 
-def rescales(contract: Contract) -> bool:
-    """Tell whether a package declares a step that a scale of the recording replaces."""
-    declared = {operation_name(operation) for operation in contract.preprocessing}
-    return bool(declared & RESCALING)
+@dataclass(frozen=True)
+class Declared:
+    """One option of a prediction, as a command line needs it."""
+
+    name: str
+    """Keyword in Python, such as ``error_map``."""
+    flag: str
+    """Option of the command line, such as ``--no-error-map``."""
+    type: type
+    """``bool`` (a switch), ``int``, ``float`` or ``str``."""
+    choices: tuple[str, ...]
+    """The only values; empty for any."""
+    default: Any
+    """What holds if it is left out; None for "as the package says"."""
+    help: str
+    """What it does, in a sentence."""
+    kinds: tuple[str, ...]
+    """Kinds of input or task that take it."""
+
+    def given(self, value: Any) -> Any:
+        """Return the value of the keyword for what a command line collected.
+
+        None, or a switch that was not used, leaves the option out.
+        """
+        if self.type is not bool:
+            return value
+        return (not self.default) if value else None
 
 
-def check_options(
-    contract: Contract,
-    *,
-    name: str,
-    batch_size: int | None,
-    tile: int | None,
-    threshold: float | None,
-    normalization: str,
-    match_intensity: bool,
-    frame_order: str | None,
-) -> None:
-    """Refuse options that are impossible, or have no meaning for a package.
+def declared_options() -> list[Declared]:
+    """Return the options of all kinds of input and task, in their order.
+
+    Examples
+    --------
+    >>> [option.flag for option in declared_options() if option.type is bool]
+    ['--match-intensity', '--no-error-map']
+    """
+    kinds: dict[str, list[str]] = {}
+    types_of: dict[str, type[Options]] = {}
+    for base in (Input, Task):
+        for kind in base.kinds():
+            for name in kind.options.model_fields:
+                kinds.setdefault(name, [])
+                label = str(kind.model_fields["kind"].default)
+                if label not in kinds[name]:
+                    kinds[name].append(label)
+                types_of.setdefault(name, kind.options)
+    return [_declared(types_of[name], name, tuple(kinds[name])) for name in kinds]
+
+
+def _declared(options: type[Options], name: str, kinds: tuple[str, ...]) -> Declared:
+    field = options.model_fields[name]
+    plain, choices = _plain(field.annotation)
+    off = plain is bool and field.default is True
+    return Declared(
+        name=name,
+        flag=f"--{'no-' if off else ''}{name.replace('_', '-')}",
+        type=plain,
+        choices=choices,
+        default=field.default,
+        help=" ".join((field.description or "").split()),
+        kinds=kinds,
+    )
+
+
+def _plain(annotation: Any) -> tuple[type, tuple[str, ...]]:
+    """Return the type that a command line reads, and the choices if they are few."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        (annotation,) = (a for a in get_args(annotation) if a is not type(None))
+    if get_origin(annotation) is Literal:
+        return str, tuple(map(str, get_args(annotation)))
+    return annotation, ()
+
+
+class Chosen(NamedTuple):
+    """The options of a prediction by who takes them."""
+
+    input: Options
+    """Of the contract's input."""
+    task: Options
+    """Of the contract's task."""
+
+
+def split_options(contract: Contract, name: str, /, **given: Any) -> Chosen:
+    """Check options and give them to the input and the task that declare them.
 
     Parameters
     ----------
     contract, name
         What the package takes, and its name for messages.
-    batch_size, tile, threshold, normalization, match_intensity, frame_order
-        As for `zoo.predict.predictor.Predictor`.
+    **given
+        Options by name; None leaves one out.
 
     Raises
     ------
     BadInput
-        If an option is impossible.
-    BadPackage
-        If the package cannot be run on recordings.
+        If the package has no such option, or the value is impossible.
     """
-    if contract.task not in ("image", "density"):
-        raise BadPackage(
-            f"{name} is of the task {contract.task!r}; "
-            "image and density can be run on recordings"
-        )
-    for what, value in (("batch size", batch_size), ("tile", tile)):
-        if value is not None and value < 1:
-            raise BadInput(f"the {what} must be at least 1, not {value}")
-    if threshold is not None and contract.task != "density":
-        raise BadInput(f"{name} makes images; a threshold is for density packages")
-    used = contract.threshold if threshold is None else threshold
-    if not 0 < used < math.inf:
-        raise BadInput(f"the threshold must be positive, not {used}")
-    if normalization not in ("auto", "frame", "movie"):
+    left = {key: value for key, value in given.items() if value is not None}
+    chosen: list[Options] = []
+    for options in contract.option_types():
+        own = {key: left.pop(key) for key in options.model_fields if key in left}
+        try:
+            chosen.append(options(**own))
+        except ValidationError as error:
+            raise BadInput(f"{name}: {one_line(error)}") from error
+    if left:
+        unknown = next(iter(left))
+        known = [n for options in contract.option_types() for n in options.model_fields]
+        every = {option.name for option in declared_options()}
+        if unknown not in every:
+            raise BadInput(f"there is no option {unknown!r}; {near(unknown, every)}")
+        rest = f"its options are {', '.join(known)}" if known else "it has none"
         raise BadInput(
-            f"normalization must be auto, frame or movie, not {normalization!r}"
+            f"{unknown} is no option of {name}, which takes {contract.input.kind} for "
+            f"the task {contract.task.kind}; {rest}"
         )
-    if normalization == "movie" and not rescales(contract):
-        raise BadInput(
-            f"{name} declares no {' or '.join(RESCALING)} that a scale for "
-            "the whole movie could replace; use --normalization frame"
-        )
-    if contract.batch is not None and batch_size not in (None, contract.batch):
-        raise BadInput(f"{name} only takes batches of {contract.batch}")
-    check_order(contract, frame_order, name=name)
-    if match_intensity and contract.task == "density":
-        raise BadInput(
-            f"{name} makes a density of emitters, which has no intensities to match; "
-            "leave --match-intensity out"
-        )
-    if match_intensity and contract.reference != "mean":
-        raise BadInput(
-            f"{name} does not say that its input is a diffraction-limited picture, "
-            "whose intensities images could be matched to; leave --match-intensity out"
-        )
+    return Chosen(*chosen)

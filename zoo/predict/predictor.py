@@ -1,35 +1,28 @@
 """A package made callable on recordings of any length."""
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from zoo.core.contract import Contract, Recording, Running, Task
 from zoo.core.errors import BadInput
-from zoo.core.localizations import Localizations
-from zoo.io.packages import Package, open_package
-from zoo.io.stacks import Stack
-from zoo.predict.contract import Contract, read_contract
-from zoo.predict.engines import Engine, choose_engine, make_engine
-from zoo.predict.folder import staged
+from zoo.core.files import new_folder, write_json
+from zoo.io.library import open_package
+from zoo.io.package import Package
+from zoo.predict.contract import read_contract
+from zoo.predict.engines import Engine, arranged, choose_engine, make_engine
 from zoo.predict.forward import forward
-from zoo.predict.normalise import MovieScale, movie_scale, picture_scales
-from zoo.predict.options import check_options, rescales
+from zoo.predict.options import Chosen, split_options
 from zoo.predict.plan import Plan, make_plan
-from zoo.predict.recording import Recording, open_recording
-from zoo.predict.reference import Comparison, why_no_error_map
-from zoo.predict.report import (
-    Observed,
-    Timing,
-    build_report,
-    collect_warnings,
-    output_names,
-)
+from zoo.predict.preview import write_preview
+from zoo.predict.report import Timing, build_report, warnings_of
 from zoo.predict.result import Memory, Result, Sink
-from zoo.predict.tasks import localize
-from zoo.predict.writing import FolderWriter, needed_bytes, write_summary
+from zoo.predict.writing import PREVIEW, REPORT, FolderWriter
 
 __all__ = ["Predictor", "Result"]
 
@@ -53,30 +46,14 @@ class Predictor:
     tile
         Edge of the tiles into which frames are cut, px.  By default frames stay whole
         unless they are too large for the memory.  Results do not depend on it.
-    threshold
-        Fraction of the ideal peak that a localization must exceed; the package's own
-        by default (density task).
-    normalization
-        ``frame``: as the package declares, frame by frame.  ``movie``: one robust
-        scale for the recording, see `zoo.predict.normalise`; raw frames share it,
-        channels of a hyperstack have their own.  ``auto``: ``movie`` for an image
-        package of this zoo, and for a density package and two or more frames;
-        otherwise ``frame``.
-    match_intensity
-        Whether images get the intensities of their input: the network's own are
-        arbitrary.  Least squares of the blurred image to the input's widefield
-        picture, for each frame and channel.
-    frame_order
-        Order of raw frames in the recording, ``angle-major`` or ``phase-major``; by
-        default that of the package.
-    error_map
-        Whether images are compared with their input, where that is a
-        diffraction-limited picture of the same field; see `zoo.predict.reference`.
+    **options
+        What the package's input and task let a user decide, such as ``threshold``; see
+        `zoo.predict.options.declared_options`.
 
     Raises
     ------
     BadInput
-        If an option is impossible.
+        If an option is impossible, or the package does not have it.
     BadPackage, UnknownPackage
         If the package cannot be found, read or run.
     """
@@ -87,34 +64,24 @@ class Predictor:
         engine: str = "auto",
         batch_size: int | None = None,
         tile: int | None = None,
-        threshold: float | None = None,
-        normalization: str = "auto",
-        match_intensity: bool = False,
-        frame_order: str | None = None,
-        error_map: bool = True,
+        **options: Any,
     ) -> None:
         if isinstance(package, str | Path):
             package = open_package(package)
         self.package: Package = package
         self.contract: Contract = read_contract(package)
         self.engine_name = choose_engine(package, engine)
+        for what, value in (("batch size", batch_size), ("tile", tile)):
+            if value is not None and value < 1:
+                raise BadInput(f"the {what} must be at least 1, not {value}")
+        if self.contract.batch is not None and batch_size not in (
+            None,
+            self.contract.batch,
+        ):
+            raise BadInput(f"{self.name} only takes batches of {self.contract.batch}")
         self.batch_size = batch_size
         self.tile = tile
-        self.threshold = self.contract.threshold if threshold is None else threshold
-        self.normalization = normalization
-        self.match_intensity = match_intensity
-        self.frame_order = frame_order
-        self.error_map = error_map
-        check_options(
-            self.contract,
-            name=package.name,
-            batch_size=batch_size,
-            tile=tile,
-            threshold=threshold,
-            normalization=normalization,
-            match_intensity=match_intensity,
-            frame_order=frame_order,
-        )
+        self.options: Chosen = split_options(self.contract, self.name, **options)
 
     @property
     def name(self) -> str:
@@ -122,7 +89,9 @@ class Predictor:
         return self.package.name
 
     def __repr__(self) -> str:
-        return f"<Predictor {self.name!r}: {self.contract.task}, {self.engine_name}>"
+        return (
+            f"<Predictor {self.name!r}: {self.contract.task.kind}, {self.engine_name}>"
+        )
 
     @cached_property
     def engine(self) -> Engine:
@@ -131,7 +100,7 @@ class Predictor:
 
     def predict(
         self,
-        source: str | Path | np.ndarray | Stack,
+        source: Any,
         *,
         pixel_size_nm: float | None = None,
         progress: Progress | None = None,
@@ -141,8 +110,9 @@ class Predictor:
         Parameters
         ----------
         source
-            Anything that `zoo.io.stacks.open_stack` takes, or an open stack, which
-            is closed afterwards.
+            What the package's input opens: for most anything that
+            `zoo.io.stacks.open_stack` takes, or an open stack, which is closed
+            afterwards.
         pixel_size_nm
             Edge of a camera pixel; overrides the file's.
         progress
@@ -156,14 +126,16 @@ class Predictor:
         """
         memory = Memory()
         recording = self._open(source, pixel_size_nm)
-        with recording.stack:
-            result = self._run(recording, memory, progress)
-        memory.fill(result)
-        return result
+        try:
+            running, plan = self._start(recording)
+            report = self._run(recording, running, plan, memory, progress)
+        finally:
+            recording.close()
+        return Result(memory.products, report=report)
 
     def predict_to_folder(
         self,
-        source: str | Path | np.ndarray | Stack,
+        source: Any,
         directory: str | Path,
         *,
         overwrite: bool = False,
@@ -172,10 +144,9 @@ class Predictor:
     ) -> Result:
         """Run the package on a recording and write the results as they come.
 
-        Memory does not grow with the number of frames.  Writes ``image.ome.tif`` and
-        perhaps ``error_map.ome.tif``, or ``localizations.csv`` and
-        ``reconstruction.ome.tif``, with ``preview.png`` and ``report.json``; they
-        appear together, when all of them are complete.
+        Memory does not grow with the number of frames.  Writes the tables and images of
+        the task with ``preview.png`` and ``report.json``; they appear together, when
+        all of them are complete.
 
         Parameters
         ----------
@@ -186,6 +157,11 @@ class Predictor:
         overwrite
             Whether results in an existing folder may be replaced.
 
+        Returns
+        -------
+        result
+            Of images only single ones; tables and series are in the files.
+
         Raises
         ------
         BadInput
@@ -194,204 +170,128 @@ class Predictor:
             If the folder cannot be written or the disk is full.
         """
         recording = self._open(source, pixel_size_nm)
-        with recording.stack as stack:
-            needed = needed_bytes(
-                stack.height * stack.width * self.contract.scale**2,
-                images=None
-                if self.contract.task == "density"
-                else stack.frames
-                * len(recording.groups)
-                * len(output_names(self.package)),
-                compared=self._no_map(recording) is None,
-            )
-            with staged(directory, overwrite=overwrite, needed_bytes=needed) as part:
-                with FolderWriter(part) as writer:
-                    result = self._run(recording, writer, progress)
-                    if result.task == "density" and result.pixel_size_nm:
-                        writer.finish_density(result.image, result.pixel_size_nm)
-                    else:
-                        writer.finish_images(
-                            result.pixel_size_nm,
-                            channel_names=stack.channel_names
-                            if len(recording.groups) > 1
-                            else output_names(self.package),
-                        )
-                write_summary(
-                    part,
-                    result.report,
-                    before=result.preview_source,
-                    after=result.image,
-                    errors=result.error_map,
+        try:
+            running, plan = self._start(recording)
+            sizes = self.contract.grid.output_size(recording.sizes)
+            image_bytes = 4 * math.prod(sizes.values()) if sizes else 0
+            with (
+                new_folder(
+                    Path(directory),
+                    replaces=_result_files() if overwrite else None,
+                    needed_bytes=image_bytes,
+                    sources=[
+                        source if isinstance(source, str | Path) else None,
+                        self.package.folder,
+                    ],
+                ) as part,
+                FolderWriter(part) as writer,
+            ):
+                report = self._run(recording, running, plan, writer, progress)
+                writer.finish()
+                write_preview(
+                    part / PREVIEW,
+                    running.preview(),
+                    pixel_size_nm=recording.pixel_size_nm.get("x"),
                 )
-        result.folder = Path(directory)
-        return result
+                write_json(part / REPORT, report)
+        finally:
+            recording.close()
+        return Result(writer.kept, report=report, folder=Path(directory))
 
-    def forward(self, frames: np.ndarray) -> np.ndarray:
+    def forward(self, batch: np.ndarray) -> np.ndarray:
         """Return the network's output for frames, with the declared processing.
 
         Parameters
         ----------
-        frames : (b, y, x, c)
-            Frames as the camera gives them.
+        batch
+            Frames as the camera gives them, with the axes of the package's input.
 
         Returns
         -------
-        output : (b, Y, X, C) float32
+        output : float32
+            With the axes of the package's output.
         """
-        plan = self._plan(frames.shape[1], frames.shape[2])
-        return forward(self.engine, self.contract, frames, plan=plan)
+        grid = self.contract.grid
+        frames = arranged(batch, grid.input_axes, f"b{grid.space}c")
+        sizes = dict(zip(grid.space, frames.shape[1:-1], strict=True))
+        output = forward(self.engine, self.contract, frames, plan=self._plan(sizes))
+        return arranged(output, f"b{grid.output_space}c", grid.output_axes)
 
-    def _open(
-        self, source: str | Path | np.ndarray | Stack, pixel_size_nm: float | None
-    ) -> Recording:
-        """Open a recording and make sure that the package can take it."""
-        recording = open_recording(
+    def _open(self, source: Any, pixel_size_nm: float | None) -> Recording:
+        return self.contract.input.open(
             source,
             self.contract,
             name=self.name,
+            options=self.options.input,
             pixel_size_nm=pixel_size_nm,
-            frame_order=self.frame_order,
         )
-        try:
-            self._plan(recording.stack.height, recording.stack.width)
-        except BadInput:
-            recording.stack.close()
-            raise
-        return recording
 
-    def _plan(self, height: int, width: int) -> Plan:
+    def _plan(self, sizes: Any) -> Plan:
         return make_plan(
-            self.contract, height, width, batch_size=self.batch_size, tile=self.tile
+            self.contract, sizes, batch_size=self.batch_size, tile=self.tile
         )
 
-    def _no_map(self, recording: Recording) -> str | None:
-        """Return why there is no error map; None if there is one."""
-        return why_no_error_map(
-            self.contract, recording.stack.pixel_size_nm, wanted=self.error_map
-        )
+    def _start(self, recording: Recording) -> tuple[Running, Plan]:
+        """Begin the task, before anything is written or computed."""
+        plan = self._plan(recording.sizes)
+        task = self.contract.task
+        return task.start(recording, self.contract, self.options.task), plan
 
-    def _scales(self, recording: Recording) -> tuple[MovieScale, ...]:
-        """Return one scale for each group of channels; none to scale frame by frame."""
-        contract = self.contract
-        pictures = contract.task == "image"
-        ours = contract.reference is not None or contract.frame_order is not None
-        by_movie = self.normalization == "movie" or (
-            self.normalization == "auto"
-            and (ours and rescales(contract) if pictures else recording.frames > 1)
-        )
-        if not by_movie:
-            return ()
-        if pictures:
-            return picture_scales(recording, groups=recording.groups)
-        return (movie_scale(recording),)
-
-    def _images(
-        self,
-        frames: np.ndarray,
-        groups: Sequence[slice],
-        *,
-        plan: Plan,
-        scales: Sequence[MovieScale],
+    def _output(
+        self, recording: Recording, frames: np.ndarray, plan: Plan
     ) -> np.ndarray:
         """Return what the network makes of frames, group by group of channels."""
-        outputs = [
-            forward(
-                self.engine, self.contract, frames[..., group], plan=plan, scale=scale
+        outputs: list[np.ndarray] = []
+        for number, group in enumerate(recording.groups):
+            part = frames[..., group]
+            scaled = recording.scaled(part, number)
+            outputs.append(
+                forward(
+                    self.engine,
+                    self.contract,
+                    part if scaled is None else scaled,
+                    plan=plan,
+                    scaled=scaled is not None,
+                )
             )
-            for group, scale in zip(groups, scales or [None] * len(groups), strict=True)
-        ]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
 
     def _run(
-        self, recording: Recording, sink: Sink, progress: Progress | None
-    ) -> Result:
+        self,
+        recording: Recording,
+        running: Running,
+        plan: Plan,
+        sink: Sink,
+        progress: Progress | None,
+    ) -> dict[str, Any]:
         """Pass a recording through the network, handing on what comes out."""
-        contract, stack = self.contract, recording.stack
-        density = contract.task == "density"
-        plan = self._plan(stack.height, stack.width)
         timing = Timing(time.perf_counter())
-        scales = self._scales(recording)
-        no_map = self._no_map(recording)
-        comparison = None
-        if no_map is None or self.match_intensity:
-            comparison = Comparison(recording.groups, match=self.match_intensity)
-        fine_nm = stack.pixel_size_nm and stack.pixel_size_nm / contract.scale
-        observed = Observed()
-        image, before = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
-        errors: np.ndarray | None = None
         chunk = max(1, plan.chunk // len(recording.groups))
-        for start in range(0, stack.frames, chunk):
-            frames = recording.read(start, start + chunk)
-            observed.add(frames, stack.dtype)
-            output = self._images(frames, recording.groups, plan=plan, scales=scales)
-            if density:
-                added = output[..., 0].sum(axis=0)
-                image = added if not start else np.add(image, added, out=image)
-                table = self._localize(output[..., 0], start + 1, fine_nm)
-                observed.localizations += len(table)
-                sink.add_table(table)
-            else:
-                maps = None
-                if comparison is not None:
-                    output, maps = comparison.add(frames, output)
-                if maps is not None and no_map is None:
-                    sink.add_errors(maps)
-                    errors = maps[0] if not start else errors
-                if not start:
-                    image = output[0]
-                    before = frames[0][..., recording.groups[0]].mean(axis=-1)
-                sink.add_images(output)
-            timing.note(observed.frames)
+        for first, frames in recording.chunks(chunk):
+            output = self._output(recording, frames, plan)
+            for product in running.add(frames, output, first):
+                sink.take(product)
+            timing.note(len(frames))
             if progress is not None:
-                progress(observed.frames, stack.frames)
-        warnings = collect_warnings(contract, recording, plan, observed)
-        warnings += comparison.warnings() if comparison is not None else []
-        report = build_report(
+                progress(timing.frames, recording.frames)
+        for product in running.finish():
+            sink.take(product)
+        return build_report(
             self.package,
-            contract,
+            self.contract,
             recording,
+            running,
             engine=self.engine,
             plan=plan,
-            scales=scales,
-            threshold=self.threshold,
-            observed=observed,
             timing=timing,
-            warnings=warnings,
-        )
-        if not density:
-            report["options"]["match_intensity"] = self.match_intensity
-            if comparison is not None and self.match_intensity:
-                report["intensity"] = comparison.intensities()
-            report["error_map"] = (
-                {"skipped": no_map}
-                if comparison is None or no_map is not None
-                else comparison.summary(fine_nm)
-            )
-        compared = comparison.figures if comparison and no_map is None else None
-        return Result(
-            task=contract.task,
-            image=image,
-            image_axes="yx" if density else "yxc",
-            pixel_size_nm=fine_nm,
-            localizations=None,
-            preview_source=observed.mean if density else before,
-            report=report,
-            warnings=warnings,
-            error_map=errors,
-            rsp=None if compared is None else compared[..., 0],
-            rse=None if compared is None else compared[..., 1],
+            warnings=warnings_of(recording, running, plan),
         )
 
-    def _localize(
-        self, density: np.ndarray, first_frame: int, fine_nm: float | None
-    ) -> Localizations:
-        contract = self.contract
-        return localize(
-            density,
-            pixel_size_nm=fine_nm or 0.0,  # known for this task: see _open
-            threshold=self.threshold,
-            ideal_peak=contract.ideal_peak,
-            first_frame=first_frame,
-            window=contract.window_px,
-            centroid_window=contract.centroid_px,
-        )
+
+def _result_files() -> list[str]:
+    """Return every file that a prediction may leave, the report last.
+
+    Those of other tasks, too: it speaks for the whole folder.
+    """
+    names = [name for task in Task.kinds() for name in task.files]
+    return [*dict.fromkeys(names), PREVIEW, REPORT]

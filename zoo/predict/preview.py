@@ -1,4 +1,4 @@
-"""A picture of what went in and what came out, side by side."""
+"""Panels of what went in and what came out, side by side in one PNG."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from zoo.core.products import Panel
+
 PIXELS = 512
-"""Edge of a picture's longer side, px; larger images are binned to about this."""
+"""Edge of a panel's longer side, px; larger images are binned to about this."""
 IMAGE_PIXELS = 1024
-"""The same where the result is an image, whose detail the picture is to show."""
+"""The same where the result is an image, whose detail the panel is to show."""
 DARK_ERROR = 0.05
 """Errors below this part of the input's range stay dark, however few greater ones there
 are: a map of nothing but noise shall not look alarming."""
@@ -17,84 +19,71 @@ _BACKGROUND = "#101014"
 _TEXT = "#e8e8ec"
 _DPI = 100
 _MARGIN, _TITLE = 0.12, 0.34  # inch
+_COLOURS = {"image": "gray", "density": "inferno", "error": "magma", "depth": None}
 
 
 def write_preview(
-    path: str | Path,
-    before: np.ndarray,
-    after: np.ndarray,
-    errors: np.ndarray | None = None,
-    *,
-    pixel_size_nm: float | None,
-    titles: Sequence[str],
-    density: bool,
+    path: str | Path, panels: Sequence[Panel], *, pixel_size_nm: float | None
 ) -> None:
-    """Write a PNG with pictures of the same field side by side.
+    """Write a PNG with images of the same field side by side.
 
-    Grey for input and image, a perceptually uniform colour map for a density of
-    emitters and for an error map.  Brightness is stretched between percentiles; a
-    density is smoothed to the display's resolution first, because single fine pixels
-    would not be seen.  Zero is black in an error map.
+    Grey for images, a perceptually uniform colour map for a density of emitters and for
+    an error map.  Brightness is stretched between percentiles; a density is smoothed to
+    the display's resolution first, because single fine pixels would not be seen.  Zero
+    is black in an error map, whose white is told as a part of the first panel's range.
 
     Parameters
     ----------
     path
         Where to.
-    before : (y, x)
-        Mean or single input frame.
-    after : (Y, X)
-        Result on the finer grid, of the same field.
-    errors : (Y, X)
-        Error map, on the finer grid.
+    panels
+        The first one is the input; all show the same field.
     pixel_size_nm
-        Edge of an input pixel; None leaves out the scale bars.
-    titles
-        What to write above each.
-    density
-        Whether `after` is a density of emitters rather than an image.
+        Edge of a pixel of the first one; None leaves out the scale bars.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    height, width = before.shape
+    height, width = panels[0].image.shape[:2]
     longer = max(height, width)
-    edge = PIXELS if density else min(max(PIXELS, *after.shape), IMAGE_PIXELS)
-    panel = (edge * width / longer / _DPI, edge * height / longer / _DPI)
-    pictures = [(before, "gray")]
-    if density:
-        pictures.append((_smooth(_binned(after, edge)), "inferno"))
-    else:
-        pictures.append((_binned(after, edge), "gray"))
-    if errors is not None:
-        pictures.append((_binned(errors, edge), "magma"))
+    edge = PIXELS
+    plain = all(panel.shows in ("image", "error") for panel in panels)
+    if plain:
+        largest = max(max(panel.image.shape[:2]) for panel in panels)
+        edge = min(max(PIXELS, largest), IMAGE_PIXELS)
+    panel_size = (edge * width / longer / _DPI, edge * height / longer / _DPI)
     # a very flat or narrow field still needs room for its title
     size = (
-        len(pictures) * (max(panel[0], 2.6 if density else 3.2) + _MARGIN) + _MARGIN,
-        panel[1] + _TITLE + _MARGIN,
+        len(panels) * (max(panel_size[0], 3.2 if plain else 2.6) + _MARGIN) + _MARGIN,
+        panel_size[1] + _TITLE + _MARGIN,
     )
     figure = Figure(figsize=size, dpi=_DPI, facecolor=_BACKGROUND)
     FigureCanvasAgg(figure)
-    wide = (size[0] - _MARGIN) / len(pictures)
+    wide = (size[0] - _MARGIN) / len(panels)
     span = 1.0
-    for i, (picture, colours) in enumerate(pictures):
+    for i, panel in enumerate(panels):
         axes = figure.add_axes(
             (
                 (_MARGIN + i * wide) / size[0],
                 _MARGIN / size[1],
                 (wide - _MARGIN) / size[0],
-                panel[1] / size[1],
+                panel_size[1] / size[1],
             )
         )
-        low, high = _stretch(picture, colours)
-        title = titles[i]
-        if picture is pictures[0][0]:
+        image = _binned(panel.image, edge) if i else panel.image
+        if panel.shows == "density":
+            image = _smooth(image)
+        title, low, high = panel.title, 0.0, 1.0
+        if panel.shows != "depth":
+            low, high = _stretch(image, panel.shows)
+        if not i:
             span = high - low
-        elif colours == "magma":
+        elif panel.shows == "error":
             high = max(high, DARK_ERROR * span)
             title += f", white: {100 * high / span:.2g} % of input"
         axes.imshow(
-            picture,
-            cmap=colours,
+            image,
+            cmap=_COLOURS[panel.shows],
             vmin=low,
             vmax=high,
             extent=(0, width, height, 0),
@@ -103,7 +92,7 @@ def write_preview(
         axes.set_axis_off()
         axes.set_title(title, color=_TEXT, fontsize=10, pad=5)
         if pixel_size_nm is not None:
-            _scale_bar(axes, before.shape, pixel_size_nm)
+            _scale_bar(axes, (height, width), pixel_size_nm)
     # without the program's version in it, equal results give equal files
     figure.savefig(path, format="png", metadata={"Software": None})
 
@@ -157,12 +146,13 @@ def _length(length_nm: float) -> str:
 
 def _binned(image: np.ndarray, edge: int) -> np.ndarray:
     """Average blocks of pixels until the longer side is near `edge`."""
-    factor = max(1, round(max(image.shape) / edge))
-    height, width = (length // factor for length in image.shape)
+    factor = max(1, round(max(image.shape[:2]) / edge))
+    height, width = (length // factor for length in image.shape[:2])
     if factor == 1 or not min(height, width):
         return image
     cropped = image[: height * factor, : width * factor]
-    return cropped.reshape(height, factor, width, factor).mean(axis=(1, 3))
+    blocks = cropped.reshape(height, factor, width, factor, *image.shape[2:])
+    return blocks.mean(axis=(1, 3))
 
 
 def _smooth(image: np.ndarray) -> np.ndarray:
@@ -171,12 +161,12 @@ def _smooth(image: np.ndarray) -> np.ndarray:
     return gaussian_filter(image, 0.8, mode="constant")
 
 
-def _stretch(image: np.ndarray, colours: str) -> tuple[float, float]:
+def _stretch(image: np.ndarray, shows: str) -> tuple[float, float]:
     """Return the values shown as black and as brightest."""
-    if colours == "inferno":  # a density
+    if shows == "density":
         lit = image[image > 0.01 * image.max()] if image.max() > 0 else image
         low, high = 0.0, float(np.percentile(lit, 95)) if lit.size else 1.0
-    elif colours == "magma":  # an error, whose zero means something
+    elif shows == "error":  # whose zero means something
         low, high = 0.0, float(np.percentile(image, 99.8))
     else:
         low, high = (float(p) for p in np.percentile(image, (0.5, 99.8)))

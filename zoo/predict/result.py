@@ -1,97 +1,84 @@
-"""What a prediction found, and where it goes on the way."""
+"""What came out of a prediction."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from zoo.core.localizations import Localizations
+from zoo.core.products import Product, Products
 
 
-@dataclass
-class Result:
-    """What a prediction found."""
+class Result(Products):
+    """Products of a prediction, and how they came about.
 
-    task: str
-    """``density`` or ``image``."""
-    image: np.ndarray
-    """Density task: sum over frames of the density, (y, x) float32.  Image task: all
-    images, (t, y, x, c) float32 without t and c of length one; where they went to a
-    file, the first one."""
-    image_axes: str
-    """Letters of the axes of `image`."""
-    pixel_size_nm: float | None
-    """Edge of a pixel of `image`."""
-    localizations: Localizations | None
-    """Emitters of all frames (density task); None where they went to a file."""
-    preview_source: np.ndarray
-    """Density task: mean frame of the input, (y, x) float32.  Image task: what the
-    first image was made from, (y, x) float32; the mean of its channels where they went
-    through the network together."""
-    report: dict[str, Any]
-    """Everything worth knowing about how this came about."""
-    warnings: list[str] = field(default_factory=list[str])
-    """What a user should know, one line each; also in `report`."""
-    folder: Path | None = None
-    """Where files were written, if they were."""
-    error_map: np.ndarray | None = None
-    """Where `image` disagrees with the input, in the input's intensities, shaped as
-    `image`; None if there is no such map: ``report["error_map"]`` says why."""
-    rsp: np.ndarray | None = None
-    """Correlation of each blurred image with its input, (t, c) float64."""
-    rse: np.ndarray | None = None
-    """Root mean squared error of each image against its input, (t, c) float64, in the
-    input's intensities."""
+    Parameters
+    ----------
+    products
+        Tables and images; of those that went to files, only single images.
+    report
+        Everything worth knowing about how this came about.
+    folder
+        Where files were written, if they were.
+    """
+
+    def __init__(
+        self,
+        products: Iterable[Product] = (),
+        *,
+        report: dict[str, Any],
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__(products)
+        self.report = report
+        """Everything worth knowing about how this came about."""
+        self.folder = folder
+        """Where files were written, if they were."""
+
+    def __repr__(self) -> str:
+        names = ", ".join([*self.tables, *self.images]) or "in files"
+        return f"<Result of {self.report['package']['name']}: {names}>"
+
+    @property
+    def task(self) -> str:
+        """Kind of the package's task, such as ``density`` or ``image``."""
+        return self.report["task"]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know, one line each; also in `report`."""
+        return self.report["warnings"]
+
+    @property
+    def pixel_size_nm(self) -> float | None:
+        """Edge of a pixel of the image along x; None if it is not known."""
+        return self.report["output"].get("pixel_size_nm")
+
+    @property
+    def error_map(self) -> np.ndarray | None:
+        """Where the image disagrees with the input, in the input's intensities.
+
+        None if there is no such map: ``report["error_map"]`` says why.
+        """
+        image = self.images.get("error_map")
+        return None if image is None else image.array
 
 
 class Sink(Protocol):
-    """Takes results as they come."""
+    """Takes products as they come."""
 
-    def add_table(self, table: Localizations) -> None:
-        """Take the emitters of further frames."""
-        ...
-
-    def add_images(self, images: np.ndarray) -> None:
-        """Take further images, (t, y, x, c)."""
-        ...
-
-    def add_errors(self, maps: np.ndarray) -> None:
-        """Take the error maps of further images, (t, y, x, c)."""
+    def take(self, product: Product) -> None:
+        """Take a table, an image, or the next part of one."""
         ...
 
 
 class Memory:
-    """Keeps all results."""
+    """Keeps all products."""
 
     def __init__(self) -> None:
-        self._tables: list[Localizations] = []
-        self._images: list[np.ndarray] = []
-        self._errors: list[np.ndarray] = []
+        self.products: list[Product] = []
+        """What came, in order."""
 
-    def add_table(self, table: Localizations) -> None:
-        """Keep the emitters of further frames."""
-        self._tables.append(table)
-
-    def add_images(self, images: np.ndarray) -> None:
-        """Keep further images, (t, y, x, c)."""
-        self._images.append(images)
-
-    def add_errors(self, maps: np.ndarray) -> None:
-        """Keep the error maps of further images, (t, y, x, c)."""
-        self._errors.append(maps)
-
-    def fill(self, result: Result) -> None:
-        """Put everything that came into a result."""
-        if result.task == "density":
-            result.localizations = Localizations.concatenate(self._tables)
-            return
-        movie = np.concatenate(self._images)
-        lengths = dict(zip("tyxc", movie.shape, strict=True))
-        drop = tuple("tyxc".index(axis) for axis in "tc" if lengths[axis] == 1)
-        result.image = movie.squeeze(drop)
-        result.image_axes = "".join(
-            axis for axis, n in lengths.items() if axis in "yx" or n > 1
-        )
-        if self._errors:
-            result.error_map = np.concatenate(self._errors).squeeze(drop)
+    def take(self, product: Product) -> None:
+        """Keep a product."""
+        self.products.append(product)

@@ -12,9 +12,10 @@ wherever they overlap.  Its tiles are blended, so that one fades into the next.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import reduce
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -79,47 +80,43 @@ class Span:
         return share if self.fade_out is None else share - _rise(centres, self.fade_out)
 
 
-@dataclass(frozen=True)
-class Tile:
-    """One tile of a frame."""
+Tile = tuple[Span, ...]
+"""One tile of a frame: a span along each of its letters of space."""
 
-    y: Span
-    """Rows."""
-    x: Span
-    """Columns."""
 
-    @property
-    def read(self) -> tuple[slice, slice]:
-        """Rows and columns of the frame that the network sees."""
-        return slice(self.y.start, self.y.stop), slice(self.x.start, self.x.stop)
+def blended(tile: Tile) -> bool:
+    """Say whether the kept part of a tile overlaps with another's."""
+    return any(span.blended for span in tile)
 
-    def kept(self, scale: int) -> tuple[slice, slice]:
-        """Rows and columns of the frame's output that this tile supplies."""
-        return tuple(
-            slice(s.keep_start * scale, s.keep_stop * scale) for s in (self.y, self.x)
-        )  # type: ignore[return-value]
 
-    def inner(self, scale: int) -> tuple[slice, slice]:
-        """Rows and columns of the tile's own output that are kept."""
-        return tuple(
-            slice((s.keep_start - s.start) * scale, (s.keep_stop - s.start) * scale)
-            for s in (self.y, self.x)
-        )  # type: ignore[return-value]
+def seen(tile: Tile) -> tuple[slice, ...]:
+    """Return the part of the frame that the network sees."""
+    return tuple(slice(span.start, span.stop) for span in tile)
 
-    @property
-    def blended(self) -> bool:
-        """Whether the kept part overlaps with another tile's."""
-        return self.y.blended or self.x.blended
 
-    def weights(self, scale: int) -> np.ndarray:
-        """Return the share of this tile in every output pixel that it keeps.
+def _kept(tile: Tile, scales: Sequence[int]) -> tuple[slice, ...]:
+    """Return the part of the frame's output that a tile supplies."""
+    return tuple(
+        slice(span.keep_start * scale, span.keep_stop * scale)
+        for span, scale in zip(tile, scales, strict=True)
+    )
 
-        Returns
-        -------
-        weights : (y, x, 1) float32
-        """
-        product = np.outer(self.y.weights(scale), self.x.weights(scale))
-        return product[..., None].astype(np.float32)
+
+def _inner(tile: Tile, scales: Sequence[int]) -> tuple[slice, ...]:
+    """Return the part of a tile's own output that is kept."""
+    return tuple(
+        slice(
+            (span.keep_start - span.start) * scale,
+            (span.keep_stop - span.start) * scale,
+        )
+        for span, scale in zip(tile, scales, strict=True)
+    )
+
+
+def _weights(tile: Tile, scales: Sequence[int]) -> np.ndarray:
+    """Return the share of a tile in the pixels that it keeps, ([z,] y, x, 1)."""
+    along = [s.weights(scale) for s, scale in zip(tile, scales, strict=True)]
+    return reduce(np.multiply.outer, along)[..., None].astype(np.float32)
 
 
 def plan_spans(length: int, *, tile: int, halo: int, step: int = 1) -> list[Span]:
@@ -229,46 +226,47 @@ def blended_spans(length: int, *, tile: int, overlap: int) -> list[Span]:
 
 
 def plan_tiles(
-    height: int,
-    width: int,
+    lengths: Sequence[int],
     *,
-    tile: int | tuple[int, int],
-    halo: int = 0,
-    step: int = 1,
-    overlap: int = 0,
+    tile: Sequence[int],
+    halo: Sequence[int],
+    step: Sequence[int] | None = None,
+    overlap: Sequence[int] | None = None,
 ) -> list[Tile]:
     """Cover a frame with overlapping tiles of one shape.
 
     Parameters
     ----------
-    height, width
-        Size of the frame, px.
+    lengths
+        Size of the frame along each of its letters, px.
     tile
-        Edge of a tile, or its ``(height, width)``, px.
+        Size of a tile, px.
     halo, step
-        As in `plan_spans`.
+        As in `plan_spans`, for each letter; steps of 1 if left out.
     overlap
-        If positive, tiles are blended as by `blended_spans`, and `halo` and `step`
-        do not matter.
+        Where positive, tiles are blended along that letter as by `blended_spans`, and
+        its halo and step do not matter.
 
     Returns
     -------
     list of Tile
-        Row by row.  Without blending, one tile supplies each output pixel.
+        In C order.  Without blending, one tile supplies each output pixel.
 
     Examples
     --------
-    >>> len(plan_tiles(100, 30, tile=40, halo=4))
+    >>> len(plan_tiles((100, 30), tile=(40, 40), halo=(4, 4)))
     3
     """
-    tall, wide = (tile, tile) if isinstance(tile, int) else tile
-    if overlap:
-        rows = blended_spans(height, tile=tall, overlap=overlap)
-        columns = blended_spans(width, tile=wide, overlap=overlap)
-    else:
-        rows = plan_spans(height, tile=tall, halo=halo, step=step)
-        columns = plan_spans(width, tile=wide, halo=halo, step=step)
-    return [Tile(y, x) for y in rows for x in columns]
+    ones, zeros = [1] * len(lengths), [0] * len(lengths)
+    along = [
+        blended_spans(length, tile=edge, overlap=over)
+        if over
+        else plan_spans(length, tile=edge, halo=margin, step=stride)
+        for length, edge, margin, stride, over in zip(
+            lengths, tile, halo, step or ones, overlap or zeros, strict=True
+        )
+    ]
+    return list(product(*along))
 
 
 def padded_length(length: int, *, minimum: int, step: int) -> int:
@@ -282,31 +280,14 @@ def padded_length(length: int, *, minimum: int, step: int) -> int:
     return minimum + max(0, -(-(length - minimum) // step)) * step
 
 
-def cut(frames: np.ndarray, tiles: list[Tile]) -> np.ndarray:
-    """Cut every frame into its tiles.
-
-    Parameters
-    ----------
-    frames : (b, y, x, c)
-    tiles
-        Tiles of one shape.
-
-    Returns
-    -------
-    crops : (b * len(tiles), y, x, c)
-        All tiles of the first frame, then of the second, and so on.
-    """
-    return np.stack([frame[tile.read] for frame in frames for tile in tiles])
-
-
 def cut_batches(
     frames: np.ndarray, tiles: list[Tile], batch: int
 ) -> Iterator[np.ndarray]:
-    """Cut as `cut` does, holding only some tiles at once.
+    """Cut every frame into its tiles, holding only some of them at once.
 
     Parameters
     ----------
-    frames : (b, y, x, c)
+    frames : (b, [z,] y, x, c)
     tiles
         Tiles of one shape.
     batch
@@ -314,56 +295,60 @@ def cut_batches(
 
     Yields
     ------
-    crops : (batch, y, x, c)
+    crops : (batch, [z,] y, x, c)
+        All tiles of the first frame, then of the second, and so on.
     """
     total = len(frames) * len(tiles)
     for start in range(0, total, batch):
         pairs = (divmod(i, len(tiles)) for i in range(start, min(start + batch, total)))
-        yield np.stack([frames[frame][tiles[number].read] for frame, number in pairs])
+        yield np.stack([frames[frame][seen(tiles[number])] for frame, number in pairs])
 
 
 def join(
     outputs: Iterable[np.ndarray],
     tiles: list[Tile],
-    shape: tuple[int, int],
+    shape: Sequence[int],
     *,
     count: int,
-    scale: int,
+    scales: Sequence[int],
 ) -> np.ndarray:
-    """Put the outputs of `cut` tiles together; its inverse for the identity.
+    """Put the outputs of tiles together; the inverse of cutting for the identity.
 
     Blended tiles are added with their weights, others put in place.
 
     Parameters
     ----------
     outputs
-        Outputs of single tiles, (y * scale, x * scale, c), in the order of `cut`.
-        They are consumed one by one, so that they need not exist all at once.
+        Outputs of single tiles, ([z,] y, x, c), in the order of `cut_batches`.  A z
+        that the tiles do not have is taken whole.  They are consumed one by one, so
+        that they need not exist all at once.
     tiles
         The tiles that were cut.
     shape
-        ``(height, width)`` of the input frame, px.
+        Size of the input frame along the letters of the tiles, px.
     count
         Number of frames.
-    scale
-        Output pixels per input pixel.
+    scales
+        Output pixels per input pixel along these letters.
 
     Returns
     -------
-    frames : (count, height * scale, width * scale, c) float32
+    frames : (count, [z,] y, x, c) float32
     """
     joined = np.empty(0, np.float32)
-    blended = any(tile.blended for tile in tiles)
+    fading = any(map(blended, tiles))
     for i, output in enumerate(outputs):
+        new = output.ndim - 1 - len(scales)
         if not i:
-            height, width = shape
-            full = (count, height * scale, width * scale, output.shape[-1])
-            joined = (np.zeros if blended else np.empty)(full, np.float32)
+            fine = [n * scale for n, scale in zip(shape, scales, strict=True)]
+            full = (count, *output.shape[:new], *fine, output.shape[-1])
+            joined = (np.zeros if fading else np.empty)(full, np.float32)
         frame, number = divmod(i, len(tiles))
-        tile = tiles[number]
-        place, part = joined[frame][tile.kept(scale)], output[tile.inner(scale)]
-        if blended:
-            place += part * tile.weights(scale)
+        tile, whole = tiles[number], (slice(None),) * new
+        place = joined[frame][*whole, *_kept(tile, scales)]
+        part = output[*whole, *_inner(tile, scales)]
+        if fading:
+            place += part * _weights(tile, scales)
         else:
             place[...] = part
     return joined

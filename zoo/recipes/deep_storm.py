@@ -1,10 +1,17 @@
 """Deep-STORM trained for filaments labelled with bright dyes."""
 
+from typing import Any
+
+from zoo.core.contract import Contract
+from zoo.core.grid import Grid
 from zoo.core.recipe import Budget, Recipe, Stage, Threshold
+from zoo.inputs.frames import Frames
 from zoo.losses import BlurredSpikes
 from zoo.models.deep_storm import DEEP_STORM
-from zoo.simulate.benchmark import DensityBenchmark
+from zoo.objectives.supervised import Supervised
 from zoo.simulate.frames import DensityFrames
+from zoo.tasks.density import Density
+from zoo.test_sets.emitters import EmitterTestSet
 
 BRIGHT = {
     "source__photons": (1500.0, 6000.0),
@@ -14,13 +21,18 @@ BRIGHT = {
 }
 """Conditions under which positions are easy to see."""
 
+
+def _loss(**changes: float) -> dict[str, Any]:
+    return {f"objective__loss__{name}": value for name, value in changes.items()}
+
+
 CURRICULUM = (
-    BRIGHT | {"loss__sigma_px": 4.0, "loss__kernel_px": 25, "loss__sparsity": 0.002},
-    BRIGHT | {"loss__sigma_px": 2.0, "loss__kernel_px": 13, "loss__sparsity": 0.01},
-    BRIGHT | {"loss__sparsity": 0.05},
-    {"loss__sparsity": 0.1},
-    {"loss__sparsity": 0.25},
-    {"loss__sparsity": 0.5},
+    BRIGHT | _loss(sigma_px=4.0, kernel_px=25, sparsity=0.002),
+    BRIGHT | _loss(sigma_px=2.0, kernel_px=13, sparsity=0.01),
+    BRIGHT | _loss(sparsity=0.05),
+    _loss(sparsity=0.1),
+    _loss(sparsity=0.25),
+    _loss(sparsity=0.5),
 )
 """Way to the full task.  With the full price on every response from the start, or
 with spots that are narrow against the first guesses, the network stays at the
@@ -81,9 +93,15 @@ DEEP_STORM_MICROTUBULES = Recipe(
     ),
     network=DEEP_STORM,
     options={"mean": 0.13, "std": 0.12},
+    contract=Contract(
+        grid=Grid.square(scale=8, halo=4, outputs=("density",)),
+        input=Frames(scaling="spots"),
+        task=Density(threshold=0.5, ideal_peak=48.4, window_px=7),
+        tile={"y": 64, "x": 64},
+    ),
     source=DensityFrames(),
-    benchmark=DensityBenchmark(),
-    loss=BlurredSpikes(),
+    objective=Supervised(loss=BlurredSpikes()),
+    test_set=EmitterTestSet(),
     budgets={
         "smoke": Budget(
             stages=(
@@ -105,6 +123,7 @@ DEEP_STORM_MICROTUBULES = Recipe(
             ),
             mixed_precision=True,
             validation_samples=24,
+            hours=2.0,
         ),
         "gpu": Budget(
             stages=(
@@ -128,5 +147,4 @@ DEEP_STORM_MICROTUBULES = Recipe(
         "2d",
         "fluorescence-light-microscopy",
     ),
-    prediction={"tile": 64, "threshold": 0.5, "window_px": 7},
 )

@@ -1,5 +1,6 @@
 """The camera-resolution variant of Deep-STORM, trained like Deep-STORM."""
 
+from zoo.core.grid import Grid
 from zoo.core.recipe import Budget, Stage
 from zoo.models.deep_storm_fast import DEEP_STORM_FAST
 from zoo.recipes.deep_storm import DEEP_STORM_MICROTUBULES, curriculum, thresholds
@@ -12,6 +13,7 @@ DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
         "than Deep-STORM: the same task and loss, an architecture of our own."
     ),
     network=DEEP_STORM_FAST,
+    contract__grid=Grid.square(scale=8, halo=10, outputs=("density",)),
     budgets=DEEP_STORM_MICROTUBULES.budgets
     | {
         "cpu": Budget(
@@ -23,6 +25,7 @@ DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
                 Stage(epochs=6, steps=100, batch_size=8),
             ),
             validation_samples=24,
+            hours=2.0,
         ),
     },
     acceptance=thresholds(jaccard=(0.93, 0.87, 0.75), rmse_nm=(20, 30, 40)),

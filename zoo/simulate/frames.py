@@ -1,15 +1,16 @@
-"""Camera frames of blinking emitters under conditions drawn at random."""
+"""Camera frames of dense emitters under conditions drawn at random."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 from scipy.ndimage import gaussian_filter
 
 from zoo.core.config import Config
+from zoo.core.contract import CONDITION
 from zoo.core.localizations import Localizations
-from zoo.core.recipe import Recording, Source
+from zoo.core.recipe import Simulation, Source
 from zoo.physics.camera import Camera, EmCcd, Scmos
 from zoo.physics.structures import filament_points
 from zoo.simulate.measured import MeasuredFrames
@@ -25,7 +26,7 @@ LABEL_SPREAD_NM = 15.0
 
 
 class CameraPrior(Config):
-    """What is not known about the camera of a recording."""
+    """Prior over camera parameters."""
 
     emccd_share: float = Field(default=0.5, ge=0, le=1)
     """Share of frames from an EM-CCD; the others come from an sCMOS camera."""
@@ -76,7 +77,7 @@ class DensityFrames(Source):
 
     Every frame has conditions of its own: density, background, spot width, photon
     numbers and camera.  The input is the frame scaled to about [0, 1]; the target
-    holds a one in each fine pixel that contains at least one emitter, found as
+    holds a one in each fine pixel that contains at least one emitter, namely
     ``floor(position / fine pixel)``, so that the centre of a fine pixel is the
     unbiased estimate of the emitters in it.
 
@@ -91,17 +92,17 @@ class DensityFrames(Source):
     """Edge of the frames that ``zoo simulate`` writes, camera px."""
     scale: int = Field(default=8, ge=1)
     """Fine pixels per camera pixel along an axis."""
-    pixel_size_nm: float = Field(default=100.0, gt=0)
+    pixel_size_nm: Annotated[float, CONDITION] = Field(default=100.0, gt=0)
     """Camera pixel referred to the sample, nm."""
-    psf_sigma_nm: Range = (100.0, 140.0)
+    psf_sigma_nm: Annotated[Range, CONDITION] = (100.0, 140.0)
     """Standard deviation of a spot, uniform over frames, nm."""
     psf_sigma_spread: float = Field(default=0.03, ge=0, lt=0.5)
     """Relative standard deviation of the spot width between emitters of a frame."""
-    density_per_um2: Range = (0.3, 9.0)
+    density_per_um2: Annotated[Range, CONDITION] = (0.3, 9.0)
     """Emitters per square micrometre and frame; uniform in the square root."""
-    photons: Range = (300.0, 6000.0)
+    photons: Annotated[Range, CONDITION] = (300.0, 6000.0)
     """Photons per emitter and frame at the detector, log-uniform."""
-    background_photons: Range = (2.0, 150.0)
+    background_photons: Annotated[Range, CONDITION] = (2.0, 150.0)
     """Photons per pixel without emitters, log-uniform."""
     filament_share: float = Field(default=0.4, ge=0, le=1)
     """Share of frames whose emitters sit on filaments."""
@@ -122,7 +123,7 @@ class DensityFrames(Source):
         scene = self.scene(rng, self.camera.draw(rng))
         return as_pair(scene, rng, scale=self.scale, pixel_size_nm=self.pixel_size_nm)
 
-    def record(self, rng: np.random.Generator, *, frames: int) -> Recording:
+    def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
         """Take a movie on one camera; every frame has conditions of its own."""
         camera = self.camera.draw(rng)
         row, column = rng.integers(512, size=2)
@@ -135,7 +136,7 @@ class DensityFrames(Source):
             counts.append(scene.counts)
             emitters = scene.emitters.select(within(scene.emitters, edge_nm, edge_nm))
             truth.append(emitters.with_columns(frame=np.full(len(emitters), number)))
-        return Recording(
+        return Simulation(
             np.stack(counts), Localizations.concatenate(truth), self.pixel_size_nm
         )
 
@@ -156,7 +157,7 @@ class DensityFrames(Source):
         size_px: int | None = None,
         origin: tuple[int, int] | None = None,
     ) -> Scene:
-        """Draw conditions and emitters, and take the picture.
+        """Draw conditions and emitters, and take the image.
 
         Parameters
         ----------

@@ -6,10 +6,8 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from zoo.core.localizations import Localizations
+from zoo.core.scaling import SPOT_CLIP, SPOT_PEAK_OVER_MEDIAN
 from zoo.physics.psf import gaussian_spots
-
-SPOT_PEAK_OVER_MEDIAN = 1.5
-"""Peak of a spot over its value behind a 3 x 3 median filter, sigma 1.1 px."""
 
 
 class Scene(NamedTuple):
@@ -31,7 +29,7 @@ def as_pair(
     frame, spikes : (y, x, 1), (scale * y, scale * x, 1) float32
     """
     low, high = display_range(scene.counts, rng, empty=len(scene.emitters) == 0)
-    frame = np.clip((scene.counts - low) / (high - low), -0.5, 3.0)
+    frame = np.clip((scene.counts - low) / (high - low), *SPOT_CLIP)
     spikes = spike_map(
         scene.emitters, scene.counts.shape, scale=scale, pixel_size_nm=pixel_size_nm
     )

@@ -1,11 +1,12 @@
-"""Diffraction-limited pictures of cell structures and what lies behind them."""
+"""Widefield and raw SIM images of cell structures with their ideal images."""
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from zoo.core.recipe import Recording, Source
+from zoo.core.contract import CONDITION
+from zoo.core.recipe import Simulation, Source
 from zoo.physics.camera import Camera
 from zoo.physics.illumination import (
     Pattern,
@@ -28,40 +29,40 @@ RAW_FRAMES = 9
 """Three orientations with three phases each, ordered by orientation."""
 
 MARGIN_PX = 8
-"""The sample is drawn this far beyond the picture: what is outside shines in."""
+"""The sample is drawn this far beyond the image: what is outside shines in."""
 
 _ATTEMPTS = 20  # at a field that holds any label
 _FAINT = 0.02  # of the brightest pixel of the sample: a darker crop counts as empty
 
 
 class SimScene(NamedTuple):
-    """A sample under a microscope, before any picture is taken."""
+    """A sample under a microscope, before any exposure."""
 
     structure: Structure
     """What the sample is."""
     optics: Optics
     """Objective, wavelength and camera pixel."""
     pattern: Pattern
-    """Stripes of the raw frames, phases at the corner of the picture."""
+    """Illumination pattern of the raw frames, phases at the corner of the image."""
     frames: np.ndarray
     """(frame, y, x) float32, expected light per camera pixel and photon of the signal
-    level, background and haze included; one frame under even light, nine under
-    stripes."""
+    level, background and haze included; one frame under uniform, nine under
+    structured illumination."""
     target: np.ndarray
     """(2y, 2x) float32, the ideal image per fine pixel and photon of the signal level,
-    limited to the frequencies that stripes bring in."""
+    limited to the frequencies that the illumination pattern brings in."""
     background: float
     """Constant part of `frames`."""
     faint: float
-    """Brightness of `target` below which a picture counts as empty."""
+    """Brightness of `target` below which an image counts as empty."""
 
 
 class SimPairs(Source):
-    """Pictures under even or striped light and ideal images on a grid twice as fine.
+    """Images under uniform or structured illumination, and ideal ones twice as fine.
 
     Every pair has a sample, a microscope, a signal level and a camera of its own.  The
     input is the counts scaled jointly to [0, 1]; the target is the sample in focus with
-    the apodisation ``max(0, 1 - |f| / (cut-off + stripes))``, scaled to [0, 1].  Both
+    the apodisation ``max(0, 1 - |f| / (cut-off + pattern))``, scaled to [0, 1].  Both
     are then dimmed alike, because a network sees parts of fields that were scaled as a
     whole.
 
@@ -74,54 +75,59 @@ class SimPairs(Source):
     kind: Literal["sim_pairs"] = "sim_pairs"
     """Type of the source."""
     modality: Literal["widefield", "sim"] = "sim"
-    """One picture under even light, or nine raw frames under stripes."""
+    """One image under uniform illumination, or nine raw frames under a pattern."""
     structures: tuple[Structure, ...] = tuple(SPECIMENS)
     """Samples, equally often; leave one out to test on what was never seen."""
     crop_px: int = Field(default=64, ge=16)
-    """Edge of the training pictures, camera px."""
+    """Edge of the training images, camera px."""
     field_px: int = Field(default=256, ge=16)
-    """Edge of the pictures that ``zoo simulate`` writes, camera px."""
-    pixel_size_nm: float = Field(default=62.6, gt=0)
+    """Edge of the images that ``zoo simulate`` writes, camera px."""
+    pixel_size_nm: Annotated[float, CONDITION] = Field(default=62.6, gt=0)
     """Camera pixel referred to the sample, nm."""
-    na: Range = (1.2, 1.49)
+    na: Annotated[Range, CONDITION] = (1.2, 1.49)
     """Numerical aperture of detection, uniform."""
-    wavelength_nm: Range = (480.0, 680.0)
+    wavelength_nm: Annotated[Range, CONDITION] = (480.0, 680.0)
     """Emission wavelength, uniform, nm."""
-    blur: Range = (0.02, 0.09)
+    blur: Annotated[Range, CONDITION] = (0.02, 0.09)
     """Gaussian blur beyond the scalar theory, uniform, in wavelengths."""
-    stripes: Range = (0.85, 1.0)
-    """Stripe frequency, uniform, in units of the detection's cut-off."""
-    modulation: Range = (0.3, 1.0)
-    """Contrast of the stripes, uniform."""
+    pattern_frequency: Annotated[Range, CONDITION] = (0.85, 1.0)
+    """Frequency of the illumination pattern, uniform, in units of the cut-off."""
+    modulation: Annotated[Range, CONDITION] = (0.3, 1.0)
+    """Modulation depth of the illumination pattern, uniform."""
     modulation_spread: float = Field(default=0.05, ge=0)
-    """Relative standard deviation of the contrast between orientations."""
+    """Relative standard deviation of the modulation depth between orientations."""
     phase_jitter_rad: float = Field(default=0.05, ge=0)
     """Standard deviation of the phase steps, rad."""
     angle_jitter_rad: float = Field(default=0.01, ge=0)
     """Standard deviation of the angle between orientations, rad."""
-    photons: Range = (15.0, 600.0)
+    photons: Annotated[Range, CONDITION] = (15.0, 600.0)
     """Signal level, log-uniform, photons per pixel on the structure and exposure."""
-    background: Range = (0.02, 0.1)
-    """Even background, uniform, in units of the brightest pixel of the sample."""
+    background: Annotated[Range, CONDITION] = (0.02, 0.1)
+    """Constant background, uniform, in units of the brightest pixel of the sample."""
     tirf_share: float = Field(default=0.4, ge=0, le=1)
     """Share of samples lit by an evanescent field; they have no haze."""
     tirf_depth_nm: Range = (70.0, 200.0)
     """Depth of the evanescent field, uniform, nm."""
-    haze: Range = (0.0, 1.0)
+    haze: Annotated[Range, CONDITION] = (0.0, 1.0)
     """Light from out of focus, uniform, in units of the light in focus."""
     haze_defocus_nm: Range = (400.0, 1500.0)
     """Distance of that light's origin from the focal plane, uniform, nm."""
     brightness: Range = (0.2, 1.0)
-    """Brightest pixel of a training picture, log-uniform, in units of the brightest of
+    """Brightest pixel of a training image, log-uniform, in units of the brightest of
     the larger field that it stands for; what is dim in it stays dim in the target."""
     pedestal: Range = (0.0, 0.1)
-    """Darkest pixel of a training picture, uniform, in units of the range that its
+    """Darkest pixel of a training image, uniform, in units of the range that its
     brightness leaves."""
     camera: CameraPrior = CameraPrior(emccd_share=0.0, hot_fraction=(0.0, 0.001))
-    """Cameras that take the pictures."""
+    """Cameras that take the images."""
 
     @field_validator(
-        "na", "wavelength_nm", "photons", "stripes", "modulation", "brightness"
+        "na",
+        "wavelength_nm",
+        "photons",
+        "pattern_frequency",
+        "modulation",
+        "brightness",
     )
     @classmethod
     def _rising(cls, bounds: Range) -> Range:
@@ -148,7 +154,7 @@ class SimPairs(Source):
             if (highest := getattr(self, name)[1]) > 1:
                 raise ValueError(f"{name} must not exceed 1, not {highest}")
         cutoff = 2000 * self.na[1] / self.wavelength_nm[0]
-        support = cutoff * (1 + self.stripes[1])
+        support = cutoff * (1 + self.pattern_frequency[1])
         finest = SCALE * 500 / self.pixel_size_nm
         if support > finest:
             raise ValueError(
@@ -159,21 +165,21 @@ class SimPairs(Source):
 
     @property
     def exposures(self) -> int:
-        """Camera frames, and input channels, of one picture."""
+        """Camera frames, and input channels, of one image."""
         return RAW_FRAMES if self.modality == "sim" else 1
 
     def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return a picture (y, x, 1 or 9) and its ideal image (2y, 2x, 1), float32."""
+        """Return an image (y, x, 1 or 9) and its ideal image (2y, 2x, 1), float32."""
         scene = self.scene(rng, self._structure(rng))
         counts = expose(scene, rng, self.camera.draw(rng), self._photons(rng))
         gain = np.float32(np.exp(rng.uniform(*np.log(self.brightness))))
         dark = np.float32(rng.uniform(*self.pedestal)) * (1 - gain)
         return gain * scaled_counts(counts) + dark, gain * scaled_target(scene)
 
-    def record(self, rng: np.random.Generator, *, frames: int) -> Recording:
-        """Take pictures on one camera, each of a sample of its own.
+    def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
+        """Take images on one camera, each of a sample of its own.
 
-        Raw frames under stripes follow each other as pages, nine for one image of the
+        Raw SIM frames follow each other as pages, nine for one image of the
         truth, which is in photons per fine pixel.
         """
         camera = self.camera.draw(rng)
@@ -184,7 +190,7 @@ class SimPairs(Source):
             photons = self._photons(rng)
             counts.append(expose(scene, rng, camera, photons, origin=origin))
             truth.append(photons * scene.target)
-        return Recording(np.concatenate(counts), np.stack(truth), self.pixel_size_nm)
+        return Simulation(np.concatenate(counts), np.stack(truth), self.pixel_size_nm)
 
     def scene(
         self,
@@ -202,7 +208,7 @@ class SimPairs(Source):
         structure
             What the sample is.
         size_px
-            Edge of the picture; `crop_px` when left out.
+            Edge of the image; `crop_px` when left out.
         """
         size = self.crop_px if size_px is None else size_px
         optics = self._optics(rng)
@@ -212,27 +218,27 @@ class SimPairs(Source):
         shape = (edge, edge)
         tirf = rng.random() < self.tirf_share
         depth = rng.uniform(*self.tirf_depth_nm) if tirf else None
-        drawn = np.zeros(shape, np.float32)
+        sample = np.zeros(shape, np.float32)
         for _ in range(_ATTEMPTS):
-            drawn = specimen(
+            sample = specimen(
                 rng, structure, shape, pixel_nm=fine_nm, tirf_depth_nm=depth
             )
-            if drawn.any():
+            if sample.any():
                 break
         in_focus = otf_grid(optics, shape, pixel_nm=fine_nm)
-        even = widefield_image(drawn, in_focus, binning=SCALE)
-        level = float((even**2).sum() / max(float(even.sum()), 1e-9))
-        drawn = drawn / np.float32(max(level, 1e-9))
+        uniform = widefield_image(sample, in_focus, binning=SCALE)
+        level = float((uniform**2).sum() / max(float(uniform.sum()), 1e-9))
+        sample = sample / np.float32(max(level, 1e-9))
         background = (
-            rng.uniform(*self.background) * float(even.max()) / max(level, 1e-9)
+            rng.uniform(*self.background) * float(uniform.max()) / max(level, 1e-9)
         )
         amount = 0.0 if tirf else rng.uniform(*self.haze)
-        haze = np.float32(amount) * _elsewhere(rng, drawn)
+        haze = np.float32(amount) * _elsewhere(rng, sample)
         defocus_nm = rng.uniform(*self.haze_defocus_nm)
         blurred = otf_grid(optics, shape, pixel_nm=fine_nm, defocus_nm=defocus_nm)
         if self.modality == "sim":
             frames = sim_images(
-                drawn,
+                sample,
                 pattern,
                 in_focus,
                 pixel_nm=fine_nm,
@@ -242,11 +248,11 @@ class SimPairs(Source):
                 haze_transfer=blurred if amount else None,
             )
         else:
-            frames = widefield_image(drawn, in_focus, binning=SCALE)[None]
+            frames = widefield_image(sample, in_focus, binning=SCALE)[None]
             if amount:
                 frames = frames + widefield_image(haze, blurred, binning=SCALE)
         inner = slice(MARGIN_PX, MARGIN_PX + size)
-        ideal = ideal_image(drawn, optics, pattern)
+        ideal = ideal_image(sample, optics, pattern)
         fine = slice(SCALE * MARGIN_PX, SCALE * (MARGIN_PX + size))
         return SimScene(
             structure,
@@ -276,7 +282,8 @@ class SimPairs(Source):
     def _pattern(self, rng: np.random.Generator, optics: Optics) -> Pattern:
         return draw_pattern(
             rng,
-            frequency_per_um=rng.uniform(*self.stripes) * optics.cutoff_per_um,
+            frequency_per_um=rng.uniform(*self.pattern_frequency)
+            * optics.cutoff_per_um,
             modulation=rng.uniform(*self.modulation),
             modulation_spread=self.modulation_spread,
             phase_jitter_rad=self.phase_jitter_rad,
@@ -292,7 +299,7 @@ def ideal_image(sample: np.ndarray, optics: Optics, pattern: Pattern) -> np.ndar
     sample
         (y, x) photons per fine pixel.
     optics, pattern
-        Microscope and stripes, which give the support.
+        Microscope and illumination pattern, which give the support.
 
     Returns
     -------
@@ -329,7 +336,7 @@ def expose(
     photons
         Signal level, photons per pixel on the structure and exposure.
     origin
-        Corner of the picture on the sensor; random when left out.
+        Corner of the image on the sensor; random when left out.
 
     Returns
     -------
@@ -352,7 +359,7 @@ def scaled_counts(counts: np.ndarray) -> np.ndarray:
 def scaled_target(scene: SimScene) -> np.ndarray:
     """Return the ideal image between zero and one, (2y, 2x, 1) float32.
 
-    A picture beside the sample stays empty instead of showing rounding errors.
+    An image beside the sample stays empty instead of showing rounding errors.
     """
     low, high = float(scene.target.min()), float(scene.target.max())
     span = max(high - low, scene.faint, 1e-7)
@@ -365,7 +372,7 @@ def _corner(rng: np.random.Generator) -> tuple[int, int]:
 
 
 def _elsewhere(rng: np.random.Generator, sample: np.ndarray) -> np.ndarray:
-    """Return the sample mirrored and moved: more of its kind, in another plane."""
+    """Return the sample mirrored and shifted: more of its kind, in another plane."""
     flips = tuple(axis for axis in (0, 1) if rng.random() < 0.5)
     row, column = (int(rng.integers(side)) for side in sample.shape)
     return np.roll(np.flip(sample, flips), (row, column), axis=(0, 1))

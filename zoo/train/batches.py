@@ -77,7 +77,7 @@ class Batches(keras.utils.PyDataset):
 def draw(
     source: Source, keys: tuple[int, ...], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `count` pairs drawn from the generator of `keys`, (n, y, x, c) each."""
+    """Return `count` pairs drawn from the generator of `keys`, the batch axis first."""
     rng = generator(*keys)
     pairs = [source.sample(rng) for _ in range(count)]
     return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
@@ -110,7 +110,7 @@ VALIDATION_EPOCH = 2**31
 def validation_pairs(
     source: Source, *, seed: int, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return held-out pairs, (n, y, x, c) float32 each."""
+    """Return held-out pairs, float32 with a batch axis each."""
     batches = Batches(
         source, seed=seed, epoch=VALIDATION_EPOCH, steps=1, batch_size=count
     )

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from zoo.core.errors import BadInput
-from zoo.core.recipe import BudgetName, Recipe
-from zoo.train.fit import CHECKPOINT, HISTORY, Progress, fit
+from zoo.core.files import replacing, write_json
+from zoo.core.recipe import Budget, BudgetName, Loop, Recipe
+from zoo.train.checkpoint import CHECKPOINT, HISTORY, History
+from zoo.train.fit import Progress, fit, is_over, plan, spent
+from zoo.train.precision import precision_for
 from zoo.train.start import WEIGHTS, start_from
 
 RECIPE = "recipe.json"
@@ -23,6 +27,7 @@ def train(
     *,
     budget: BudgetName,
     run_folder: Path,
+    declared_as: str | None = None,
     settings: dict[str, Any] | None = None,
     data: str | None = None,
     start: str | None = None,
@@ -31,9 +36,10 @@ def train(
 ) -> Path:
     """Train the network of a recipe and write a run folder.
 
-    The folder holds ``recipe.json`` (the whole declaration), ``run.json`` (budget,
-    program versions, time), ``history.csv``, a checkpoint, and at the end
-    ``weights.keras`` in float32.
+    The folder holds ``run.json`` (budget, precision, program versions, time),
+    ``recipe.json`` (the whole declaration), ``history.csv``, a checkpoint, and at the
+    end ``weights.keras`` in float32 and whatever else the objective made.  A training
+    that is killed at any instant can be resumed, or leaves nothing that is in the way.
 
     Parameters
     ----------
@@ -42,7 +48,9 @@ def train(
     budget
         Which of its training plans to follow.
     run_folder
-        Where to write; must not hold a run unless `resume`.
+        Where to write; must not hold a run or package unless `resume`.
+    declared_as
+        Name under which the recipe is in the catalogue, if `settings` give it another.
     settings
         The changes that made `recipe` from its published form; kept for resuming.
     data
@@ -72,59 +80,46 @@ def train(
         )
     chosen = recipe.budgets[budget]
     declared = json.loads(recipe.model_dump_json())
+    run: dict[str, Any] = {}
     if resume:
+        run = read_run(run_folder)
         _check_same(run_folder, declared)
-    elif (run_folder / RECIPE).exists() or (run_folder / CHECKPOINT).exists():
+        start = run.get("start_path")
+    elif any((run_folder / name).exists() for name in (RECIPE, RUN, CHECKPOINT)):
         raise BadInput(
             f"{run_folder} already holds a run; continue it with --resume or choose "
             "another folder"
         )
+    precision = run.get("precision") or precision_for(chosen)
     # the initial weights follow from the seed, as every batch does
     keras.utils.set_random_seed(recipe.seed)
-    precision = "mixed_bfloat16" if chosen.mixed_precision else "float32"
-    model = recipe.network.build(
-        **recipe.options | recipe.training_options, dtype=precision
-    )
-    if resume:
-        # what the run has learnt since takes the place of what it began with
-        begun_from = read_run(run_folder).get("start_path")
-        start = None if (run_folder / CHECKPOINT).exists() else begun_from
-    begun = {} if start is None else start_from(model, start)
-    prepare = recipe.network.prepare
-    if prepare is not None and (start is None or "start_channels" in begun):
-        prepare(model)
+    loop = recipe.objective.start(recipe, chosen, dtype=precision)
+    begun: dict[str, Any] = {}
+    if not (run_folder / CHECKPOINT).exists():
+        # what a run has learnt since takes the place of what it began with
+        begun = _initial_weights(loop, recipe, start)
     if not resume:
+        run = {
+            "recipe": declared_as or recipe.name,
+            "budget": budget,
+            "precision": precision,
+            "settings": settings or {},
+            "data": data,
+            "start_path": start,
+            **begun,
+            "finished": False,
+        }
         run_folder.mkdir(parents=True, exist_ok=True)
-        _write_json(run_folder / RECIPE, declared)
-        _write_json(
-            run_folder / RUN,
-            {
-                "recipe": recipe.name,
-                "budget": budget,
-                "settings": settings or {},
-                "data": data,
-                "start_path": start,
-                **begun,
-                "finished": False,
-            },
-        )
-    history = fit(model, recipe, chosen, run_folder, progress=progress)
-    final = recipe.network.build(**recipe.options)
-    final.set_weights(model.get_weights())
-    temporary = run_folder / f"part-{WEIGHTS}"
-    final.save(temporary)
-    temporary.replace(run_folder / WEIGHTS)
-    run = read_run(run_folder) | {
-        "finished": True,
-        "samples": chosen.samples,
-        "steps": chosen.steps,
-        "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
-        "backend": keras.config.backend(),
-        "keras": version("keras"),
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-    }
-    _write_json(run_folder / RUN, run)
+        write_json(run_folder / RUN, run)
+    for remains in run_folder.glob(".part-*"):  # of a training that was killed
+        if remains.is_file():
+            remains.unlink()
+    if not (run_folder / RECIPE).exists():
+        write_json(run_folder / RECIPE, declared)
+    history = fit(loop, recipe, chosen, run_folder, progress=progress)
+    further = _write_results(run_folder, loop.results())
+    run |= {"finished": True, **_facts(history, chosen), "results": further}
+    write_json(run_folder / RUN, run)
     return run_folder / WEIGHTS
 
 
@@ -145,8 +140,9 @@ def read_run(run_folder: Path) -> dict[str, Any]:
 
 
 def _check_same(run_folder: Path, declared: dict[str, Any]) -> None:
-    read_run(run_folder)
     path = run_folder / RECIPE
+    if not path.exists():  # killed before it was written: nothing has been learnt
+        return
     stored = json.loads(path.read_text(encoding="utf-8"))
     changed = sorted(
         key for key in declared | stored if declared.get(key) != stored.get(key)
@@ -158,11 +154,48 @@ def _check_same(run_folder: Path, declared: dict[str, Any]) -> None:
         )
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f"{path.name}.part")
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+def _initial_weights(loop: Loop, recipe: Recipe, start: str | None) -> dict[str, Any]:
+    begun = {} if start is None else start_from(loop.network, start)
+    prepare = recipe.network.prepare
+    if prepare is not None and (start is None or "start_channels" in begun):
+        prepare(loop.network)
+    return begun
+
+
+def _write_results(run_folder: Path, results: dict[str, Any]) -> list[str]:
+    """Write networks and arrays, and return the names of those beside the weights."""
+    names: list[str] = []
+    for name, result in results.items():
+        is_array = isinstance(result, np.ndarray)
+        file = (
+            WEIGHTS
+            if name == "weights"
+            else f"{name}{'.npy' if is_array else '.keras'}"
+        )
+        with replacing(run_folder / file) as part:
+            if is_array:
+                np.save(part, result)
+            else:
+                result.save(part)
+        if file != WEIGHTS:
+            names.append(file)
+    return names
+
+
+def _facts(history: History, budget: Budget) -> dict[str, Any]:
+    """Return what is to be said about a training that is over."""
+    done = plan(budget)[: len(history)]
+    stopped = len(history) < len(plan(budget)) and is_over(history, budget)
+    return {
+        "samples": done[-1].samples if done else 0,
+        "steps": sum(epoch.stage.steps for epoch in done),
+        "seconds": round(spent(history), 1),
+        **({"stopped_by": "time"} if stopped else {}),
+        "backend": keras.config.backend(),
+        "keras": version("keras"),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+    }
 
 
 __all__ = ["CHECKPOINT", "HISTORY", "RECIPE", "RUN", "WEIGHTS", "read_run", "train"]

@@ -1,6 +1,5 @@
 """Beginning where another training ended instead of at random weights."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,12 @@ import keras
 import numpy as np
 
 from zoo.core.errors import BadInput
+from zoo.core.files import sha256
+from zoo.core.formats import KERAS
 from zoo.io.keras_file import check_keras_file
-from zoo.train.fit import stored_weights
+from zoo.train.checkpoint import stored_weights
 
-WEIGHTS = "weights.keras"
+WEIGHTS = KERAS.file
 
 
 def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
@@ -48,7 +49,7 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
     path = Path(source)
     if not path.exists():
         # needs what a machine that only trains may not have
-        from zoo.io.packages import find_package
+        from zoo.io.library import find_package
 
         path = find_package(str(source))
     file = path / WEIGHTS if path.is_dir() else path
@@ -71,7 +72,7 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
         variable.assign(value)
     record: dict[str, str | int] = {
         "start": f"{_name(file.parent)}/{file.name}",
-        "start_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "start_sha256": sha256(file),
     }
     if values[0].shape != fitting[0].shape:
         record["start_channels"] = 1
@@ -87,14 +88,14 @@ def _read(file: Path) -> list[np.ndarray]:
 
 
 def _fitted(value: np.ndarray, variable: Any, file: Path) -> np.ndarray:
-    wanted = tuple(variable.shape)
-    if value.shape == wanted:
+    shape = tuple(variable.shape)
+    if value.shape == shape:
         return value
-    if value.ndim == len(wanted) == 4 and value.shape == (*wanted[:2], 1, wanted[3]):
-        return np.repeat(value / wanted[2], wanted[2], axis=2)
+    if len(shape) > 3 and value.shape == (*shape[:-2], 1, shape[-1]):
+        return np.repeat(value / shape[-2], shape[-2], axis=-2)
     raise BadInput(
         f"{file}: {variable.path} has the shape {value.shape}, the network needs "
-        f"{wanted}; start from one of the same architecture and width"
+        f"{shape}; start from one of the same architecture and width"
     )
 
 

@@ -3,15 +3,25 @@
 The folder of this file is added to the path of ``zoo.recipes`` by the tests.
 """
 
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from zoo.core.config import Config
+from zoo.core.contract import CONDITION, Contract
+from zoo.core.grid import Grid
 from zoo.core.localizations import Localizations
-from zoo.core.network import Grid, Network, Paper
+from zoo.core.network import Network
+from zoo.core.papers import NEHME_2018
+from zoo.core.products import Image, Products, Table
 from zoo.core.random import generator
-from zoo.core.recipe import Budget, Loss, Recipe, Recording, Source, Stage, Threshold
+from zoo.core.recipe import Budget, Loss, Recipe, Simulation, Source, Stage, Threshold
+from zoo.core.test_set import Case, Metrics, TestSet
+from zoo.inputs.frames import Frames
+from zoo.inputs.raw_frames import RawFrames
+from zoo.objectives.supervised import Supervised
+from zoo.tasks.density import Density
+from zoo.tasks.image import ImageRestoration
 
 
 def tiny_density(*, width: int = 4, dtype: str = "float32") -> Any:
@@ -58,11 +68,11 @@ class TinySource(Source):
 
     kind: Literal["tiny"] = "tiny"
     """Type of the source."""
-    pixel_size_nm: float = 100.0
+    pixel_size_nm: Annotated[float, CONDITION] = 100.0
     """Camera pixel, nm."""
-    photons: tuple[float, float] = (300.0, 6000.0)
+    photons: Annotated[tuple[float, float], CONDITION] = (300.0, 6000.0)
     """Photons per emitter, log-uniform."""
-    background_photons: tuple[float, float] = (2.0, 50.0)
+    background_photons: Annotated[tuple[float, float], CONDITION] = (2.0, 50.0)
     """Photons per pixel; varies over frames."""
     flips: bool = True
     """Whether images are mirrored."""
@@ -74,40 +84,70 @@ class TinySource(Source):
             rng.random((32, 32, 1), np.float32),
         )
 
-    def record(self, rng: np.random.Generator, *, frames: int) -> Recording:
+    def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
         """Return noise as counts, and no emitters."""
         counts = rng.poisson(100, (frames, 16, 16))
-        return Recording(counts, Localizations.empty(), self.pixel_size_nm)
+        return Simulation(counts, Localizations.empty(), self.pixel_size_nm)
 
 
 class ChoosySource(TinySource):
     """Noise with names."""
 
+    kind: Literal["choosy"] = "choosy"
+    """Type of the source."""
     structures: tuple[str, ...] = ("er", "pits")
     """What is
     shown; no more."""
-    tilt_rad: float = 0.05
+    tilt_rad: Annotated[float, CONDITION] = 0.05
     """Tilt."""
 
 
-class TinyBenchmark(Config):
-    """One picture."""
+class TinyTestSet(TestSet):
+    """One image, scored by nothing but its brightness."""
 
+    kind: Literal["tiny"] = "tiny"
+    """Type of the test set."""
     channels: int = 1
-    """Channels of the picture."""
+    """Channels of the image."""
 
     def example(self) -> np.ndarray:
         """Return camera counts with a few bright spots, (y, x, c)."""
         rng = generator(7)
-        picture = rng.poisson(120, (20, 24, self.channels)).astype(float)
+        image = rng.poisson(120, (20, 24, self.channels)).astype(float)
         rows, columns = rng.integers(1, 19, (2, 12))
-        picture[rows, columns] += 900
-        return picture
+        image[rows, columns] += 900
+        return image
+
+    def cases(self) -> Iterator[Case]:
+        """Return the one image."""
+        yield Case("density/1", self.example()[None], None, pixel_size_nm=100.0)
+
+    def score(self, case: Case, found: Products) -> Any:
+        """Return whether there is anything."""
+        del case
+        return bool(found.images or found.tables)
+
+    def metrics(self, scored: Sequence[tuple[str, Any]]) -> Metrics:
+        """Return one figure."""
+        return {"density": {"1": {"jaccard": float(all(s for _, s in scored))}}}
+
+    def perfect(self, case: Case) -> Products:
+        """Return a table and an image."""
+        del case
+        image = Image("image", np.ones((4, 4)), "yx")
+        return Products([Table("localizations", Localizations.empty()), image])
+
+    def nothing(self, case: Case) -> Products:
+        """Return nothing."""
+        del case
+        return Products()
 
 
 class TinyLoss(Loss):
     """Mean squared error."""
 
+    kind: Literal["tiny"] = "tiny"
+    """Type of the loss."""
     weight: float = 2.0
     """Factor."""
 
@@ -118,13 +158,6 @@ class TinyLoss(Loss):
         return self.weight * ops.mean((target - prediction) ** 2, axis=(1, 2, 3))
 
 
-PAPER = Paper(
-    authors="Nehme E et al.",
-    title="Deep-STORM",
-    journal="Optica 5, 458",
-    year=2018,
-    doi="10.1364/OPTICA.5.000458",
-)
 SMOKE = Budget(stages=(Stage(epochs=2, steps=3, batch_size=4),))
 
 TINY = Recipe(
@@ -132,21 +165,20 @@ TINY = Recipe(
     title="Tiny density network",
     summary="Doubles the size of noise.",
     network=Network(
-        name="tiny_density",
-        task="density",
-        build=tiny_density,
-        paper=PAPER,
-        grid=Grid(scale=2, halo=2),
-        parameters=196,
-        ideal_peak=10.0,
+        name="tiny_density", build=tiny_density, paper=NEHME_2018, parameters=196
+    ),
+    contract=Contract(
+        grid=Grid.square(scale=2, halo=2),
+        input=Frames(),
+        task=Density(threshold=0.3, ideal_peak=10.0),
+        tile={"y": 16, "x": 16},
     ),
     source=TinySource(),
-    benchmark=TinyBenchmark(),
-    loss=TinyLoss(),
+    objective=Supervised(loss=TinyLoss()),
+    test_set=TinyTestSet(),
     budgets={"smoke": SMOKE},
     acceptance=(Threshold(metric="density/1/jaccard", at_least=0.5),),
     tags=("2d", "noise"),
-    prediction={"tile": 16, "threshold": 0.3, "window_px": 3},
 )
 
 TINY_IMAGE = Recipe(
@@ -155,26 +187,28 @@ TINY_IMAGE = Recipe(
     summary="Turns nine images into one.",
     network=Network(
         name="tiny_image",
-        task="image",
         build=tiny_image,
-        paper=PAPER,
-        grid=Grid(scale=2, tile=24),
+        paper=NEHME_2018,
         parameters=280,
         published=False,
     ),
     options={"channels": 9, "tile": 16},
     training_options={"tile": None},
+    contract=Contract(
+        grid=Grid.square(
+            scale=2,
+            size=16,
+            overlap=4,
+            channels=tuple(f"angle{a}_phase{p}" for a in (1, 2, 3) for p in (1, 2, 3)),
+        ),
+        input=RawFrames(),
+        task=ImageRestoration(),
+        input_text="Nine raw frames",
+        output_text="One fine image",
+        modality="structured illumination microscopy",
+    ),
     source=TinySource(),
-    benchmark=TinyBenchmark(channels=9),
-    loss=TinyLoss(),
+    objective=Supervised(loss=TinyLoss()),
+    test_set=TinyTestSet(channels=9),
     budgets={"smoke": SMOKE},
-    prediction={
-        "overlap": 4,
-        "reference": "mean",
-        "frame_order": "angle-major",
-        "input_channels": [f"angle{a}_phase{p}" for a in (1, 2, 3) for p in (1, 2, 3)],
-        "input_text": "Nine raw frames",
-        "output_text": "One fine image",
-        "modality": "structured illumination microscopy",
-    },
 )

@@ -1,0 +1,388 @@
+"""Files and folders that appear whole or not at all, and their hashes.
+
+What is being written stands under a hidden name, ``.part-<process>-<token>-<name>``,
+beside its final one.  Leftovers of processes that have ended are removed at the next
+start in the same folder; those of living ones never.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+from collections.abc import Collection, Generator, Iterable
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zoo.core.errors import BadInput
+
+_OWN: set[Path] = set()
+"""What this process is writing."""
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
+    """Refuse to write where something is already.
+
+    Raises
+    ------
+    BadInput
+        If `path` exists, be it a dangling link, and `overwrite` is false.
+    """
+    if not overwrite and (path.exists() or path.is_symlink()):
+        raise BadInput(
+            f"{path} exists and is not overwritten; choose another place or give "
+            "--overwrite"
+        )
+
+
+@contextmanager
+def replacing(path: Path, *, overwrite: bool = True) -> Generator[Path]:
+    """Yield a temporary name beside `path` that becomes `path` if all goes well.
+
+    The final name never holds half a file: on an error the temporary one is removed
+    and what stood under `path` stays.  The temporary name keeps the suffix of `path`,
+    since libraries choose formats by it.
+
+    Parameters
+    ----------
+    path
+        The final name; its folder must exist.
+    overwrite
+        Whether a file of that name may be replaced, also one that somebody else wrote
+        meanwhile.
+
+    Raises
+    ------
+    BadInput
+        If `path` exists and `overwrite` is false, before the block or after it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder) / "a.txt") as part:
+    ...         _ = part.write_text("whole")
+    ...     (Path(folder) / "a.txt").read_text()
+    'whole'
+    """
+    refuse_existing(path, overwrite=overwrite)
+    _living(path.parent)
+    part = _aside(path)
+    _OWN.add(part.absolute())
+    try:
+        yield part
+        if not overwrite:
+            try:
+                path.open("xb").close()
+            except FileExistsError:
+                refuse_existing(path)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+        _OWN.discard(part.absolute())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def to_json(content: Any) -> str:
+    """Return indented JSON that ends in a newline.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite; JSON has none of that kind.
+    """
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, to_json(content))
+
+
+@contextmanager
+def new_folder(
+    target: Path,
+    *,
+    replaces: Collection[str] | None = None,
+    needed_bytes: int = 0,
+    sources: Iterable[str | Path | None] = (),
+) -> Generator[Path]:
+    """Yield an empty folder that becomes `target` if all goes well.
+
+    Files are collected in a hidden folder beside `target`, or inside it where it
+    exists.  When the block ends, that folder is renamed; where `target` exists and
+    `replaces` allows it, its files take the place of those of the same names, and files
+    of those names that have no successor are removed; other files stay.  When the block
+    fails, also by Ctrl-C, the hidden folder is removed and everything is as before.
+
+    The hidden folder is a claim, too: of several processes that write to one `target`
+    at a time only one goes on.
+
+    Parameters
+    ----------
+    target
+        The folder; those above it are made as needed.
+    replaces
+        Names of files that an earlier run may have left in `target`, in the order in
+        which they are put in place, with ``/`` between the parts of a path; None to
+        demand that `target` does not exist.
+    needed_bytes
+        Room that the files will take, about.
+    sources
+        Files and folders that are read; none may lie in `target`, links resolved.  What
+        is no existing path counts for nothing.
+
+    Raises
+    ------
+    BadInput
+        If `target` exists and may not be replaced, is no folder, holds one of
+        `sources`, is being written by another process, or has been made by one
+        meanwhile.
+    OSError
+        If it cannot be written, or there is too little room; found out before the
+        block runs.
+    """
+    target = _real(target)
+    _check_target(target, replaces, sources)
+    parent = target.parent
+    above = [p for p in (parent, *parent.parents) if not p.exists()][::-1]
+    part: Path | None = None
+    try:
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            part = _claim(target)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OSError(
+                error.errno, f"results cannot be written ({reason})", str(target)
+            ) from error
+        free = shutil.disk_usage(part).free
+        if free < needed_bytes:
+            raise OSError(
+                errno.ENOSPC,
+                f"the results need about {needed_bytes / 1e6:.0f} MB, "
+                f"{free / 1e6:.0f} MB are free",
+                str(target),
+            )
+        yield part
+        if replaces is not None and target.exists():
+            _merge(part, target, list(replaces))
+        else:
+            _settle(part, target)
+    except BaseException:
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
+        for folder in reversed(above):
+            with suppress(OSError):  # never made, or somebody else uses it by now
+                folder.rmdir()
+        raise
+    finally:
+        if part is not None:
+            _OWN.discard(part)
+
+
+@contextmanager
+def scratch(path: Path) -> Generator[Path]:
+    """Yield an empty hidden folder beside `path`, on its disk, that goes in the end."""
+    _living(path.parent)
+    part = _aside(path.absolute())
+    _OWN.add(part)
+    try:
+        part.mkdir()
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        _OWN.discard(part)
+
+
+def swap_folder(new: Path, path: Path) -> None:
+    """Put a finished folder in the place of another, which goes only then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = _aside(path, "old")  # never swept: it may be all that there is after a crash
+    if path.exists():
+        path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+class _Part(NamedTuple):
+    """Something half-written, and whose it is."""
+
+    path: Path
+    process: int
+    elsewhere: bool
+    """Whether the process runs on another machine that shares the disk."""
+    name: str
+
+    @property
+    def lives(self) -> bool:
+        """Whether it may still be written; true where that cannot be known."""
+        if self.elsewhere or os.name == "nt":
+            return True
+        if self.process == os.getpid():
+            return self.path.absolute() in _OWN
+        try:
+            os.kill(self.process, 0)  # asks only
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            return True
+        return True
+
+
+def _aside(path: Path, kind: str = "part") -> Path:
+    """Return a hidden name beside `path` that nobody else uses."""
+    token = f"{_machine()}{secrets.token_hex(3)}"
+    return path.with_name(f".{kind}-{os.getpid()}-{token}-{path.name[-200:]}")
+
+
+@cache
+def _machine() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def _living(folder: Path) -> list[_Part]:
+    """Remove what ended processes left in a folder; return what others are writing."""
+    living: list[_Part] = []
+    for name in os.listdir(folder) if folder.is_dir() else ():  # noqa: PTH208
+        match = re.fullmatch(r"\.part-(\d+)-(\w+)-(.+)", name, re.DOTALL)
+        if match is None:
+            continue
+        token = match[2]
+        elsewhere = len(token) == 12 and not token.startswith(_machine())
+        part = _Part(folder / name, int(match[1]), elsewhere, match[3])
+        if part.lives:
+            living.append(part)
+        elif part.path.is_dir() and not part.path.is_symlink():
+            shutil.rmtree(part.path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                part.path.unlink()
+    return living
+
+
+def _claim(target: Path) -> Path:
+    """Make the hidden folder in which `target` comes about, unless somebody has one."""
+    inside = target.is_dir()  # it may be the only place on its disk, as in a container
+    part = _aside(target / target.name if inside else target)
+    with _alone(target.parent):
+        for other in _living(target.parent) + (_living(target) if inside else []):
+            if other.name != target.name[-200:]:
+                continue
+            where = " on another machine" if other.elsewhere else ""
+            raise BadInput(
+                f"{target} is being written by process {other.process}{where}; wait "
+                f"for it or choose another folder (if it is no such program any more, "
+                f"remove {other.path})"
+            )
+        part.mkdir()
+        _OWN.add(part)
+    return part
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """Keep others from looking for claims in a folder, where the system can do that.
+
+    Where it cannot, two processes that start at the same moment may both be refused.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _real(target: Path) -> Path:
+    """Return the absolute path of a folder, behind links if it exists."""
+    return target.resolve() if target.is_dir() else Path(os.path.abspath(target))  # noqa: PTH100
+
+
+def _check_target(
+    target: Path,
+    replaces: Collection[str] | None,
+    sources: Iterable[str | Path | None],
+) -> None:
+    if not target.exists() and not target.is_symlink():
+        return
+    if not target.is_dir():
+        raise BadInput(f"{target} is a file; give a folder for the results")
+    if replaces is None:
+        raise BadInput(
+            f"{target} exists already; choose another folder or use --overwrite"
+        )
+    for source in sources:
+        if source is None or not Path(source).exists():
+            continue
+        if Path(source).resolve().is_relative_to(target):
+            raise BadInput(
+                f"{source} is read and lies in {target}, which is written; choose "
+                "another folder for the results"
+            )
+    blocked = [name for name in replaces if (target / name).is_dir()]
+    if blocked:
+        raise BadInput(f"{target / blocked[0]} is a folder; rename it first")
+    if not os.access(target, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "not writable", str(target))
+
+
+def _settle(part: Path, target: Path) -> None:
+    """Give a finished folder its name, which must be free."""
+    try:
+        target.mkdir()
+    except FileExistsError as error:
+        raise BadInput(
+            f"{target} has been made by another program meanwhile; choose another "
+            "folder"
+        ) from error
+    try:
+        if os.name == "nt":  # elsewhere a folder may take the place of an empty one
+            target.rmdir()
+        part.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            target.rmdir()
+        raise
+
+
+def _merge(part: Path, target: Path, order: list[str]) -> None:
+    """Move finished files over those of an earlier run, in the given order."""
+    names = {
+        file.relative_to(part).as_posix(): file
+        for file in part.rglob("*")
+        if not file.is_dir()
+    }
+    for name in sorted(names, key=lambda n: order.index(n) if n in order else -1):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        names[name].replace(target / name)
+    for name in set(order) - set(names):
+        (target / name).unlink(missing_ok=True)
+    shutil.rmtree(part)

@@ -1,0 +1,154 @@
+"""Designing a phase mask together with a network, then training on images made with it.
+
+Nehme, Freedman, Gordon et al. 2020 (doi:10.1038/s41592-020-0853-5).
+"""
+
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from pydantic import SerializeAsAny
+
+from zoo.core.network import Network
+from zoo.core.optimizers import Adam, Optimizer
+from zoo.core.recipe import Batches, Budget, Loop, Loss, Objective, Pair, Recipe
+from zoo.objectives import _optimizers
+from zoo.objectives._networks import (
+    compile_for,
+    fit_epoch,
+    let_train,
+    packaged_network,
+    stages_where,
+    trained_network,
+)
+
+# to a type checker, results are the tensors of every backend at once
+ops: Any = keras.ops
+Phase = Literal["mask", "network"]
+
+
+class PsfDesign(Objective):
+    """A mask that is learnt with a decoder first, a network for its images then.
+
+    The source gives what is in the sample, and the target; `optics` makes images of it,
+    in which noise is drawn by its layers.  Stages that design change
+    ``objective__phase`` to ``mask``; in all others the mask is fixed, and only the
+    recipe's network learns.
+    """
+
+    kind: Literal["psf_design"] = "psf_design"
+    """Type of the objective."""
+    loss: SerializeAsAny[Loss]
+    """What is minimised in both phases."""
+    optics: Network
+    """Sample to images, with the mask among its weights."""
+    optics_options: dict[str, Any] = {}
+    """Arguments of the builder of the optics."""
+    mask: str = "mask"
+    """Name of the weight that is the mask, and of the file that it becomes."""
+    decoder: Network | None = None
+    """Network that the mask is designed with; that of the recipe if left out, which
+    then goes on from there."""
+    decoder_options: dict[str, Any] = {}
+    """Arguments of the builder of the decoder."""
+    optimizer: SerializeAsAny[Optimizer] = Adam()
+    """What moves the weights of the recipe's network when the mask is fixed."""
+    mask_optimizer: SerializeAsAny[Optimizer] = Adam()
+    """What moves mask and decoder before."""
+    phase: Phase = "network"
+    """What is learnt."""
+
+    def start(self, recipe: Recipe, budget: Budget, *, dtype: str) -> Loop:
+        """Build optics, decoder, network and their optimisers."""
+        return PsfDesignLoop(self, recipe, budget, dtype=dtype)
+
+
+class PsfDesignLoop:
+    """A design under way.
+
+    Parameters
+    ----------
+    objective
+        Networks and optimisers; stages change phase and loss.
+    recipe, budget, dtype
+        As for `Objective.start`.
+    """
+
+    def __init__(
+        self, objective: PsfDesign, recipe: Recipe, budget: Budget, *, dtype: str
+    ) -> None:
+        self.objective = objective
+        self.recipe = recipe
+        self.network: Any = trained_network(recipe, dtype=dtype)
+        self.optics: Any = objective.optics.build(**objective.optics_options)
+        self.decoder: Any = self.network
+        if objective.decoder is not None:
+            self.decoder = objective.decoder.build(
+                **objective.decoder_options, dtype=dtype
+            )
+        masks = [v for v in self.optics.variables if v.name == objective.mask]
+        if len(masks) != 1:
+            names = ", ".join(v.name for v in self.optics.variables)
+            raise ValueError(
+                f"the optics need one weight called {objective.mask}, not {names}"
+            )
+        self.mask: Any = masks[0]
+        sample = self.optics.input
+        self.models: dict[str, Any] = {
+            "mask": keras.Model(sample, self.decoder(self.optics(sample))),
+            "network": keras.Model(sample, self.network(self.optics(sample))),
+        }
+        self.optical = list(self.optics.trainable_variables)
+        learnt: dict[str, list[Any]] = {
+            "mask": [*self.optical, *self.decoder.trainable_variables],
+            "network": list(self.network.trainable_variables),
+        }
+        declared = {"mask": objective.mask_optimizer, "network": objective.optimizer}
+        self.optimizers: dict[str, _optimizers.Optimizer] = {}
+        for phase, optimizer in declared.items():
+            stages = stages_where(recipe, budget, lambda o, p=phase: o.phase == p)
+            built = _optimizers.Optimizer(optimizer, stages, name=f"adam_{phase}")
+            built.build(learnt[phase])
+            self.optimizers[phase] = built
+        self.phase: Phase = objective.phase
+
+    def variables(self) -> dict[str, Any]:
+        """Return the variables of all networks and optimisers."""
+        found = _optimizers.named("optics", self.optics.variables)
+        found |= _optimizers.named("network", self.network.variables)
+        if self.decoder is not self.network:
+            found |= _optimizers.named("decoder", self.decoder.variables)
+        for optimizer in self.optimizers.values():
+            found |= optimizer.variables()
+        return found
+
+    def stage(self, recipe: Recipe) -> None:
+        """Go on in the phase and with the loss of another stage."""
+        staged = recipe.objective
+        if not isinstance(staged, PsfDesign):
+            raise ValueError(f"a stage cannot become {staged.kind}")
+        self.phase = staged.phase
+        loss: Any = staged.loss
+        compile_for(
+            self.models[self.phase],
+            self.optimizers[self.phase].keras,
+            lambda target, prediction: loss(target, prediction),
+        )
+
+    def epoch(self, batches: Batches, held_out: Pair | None) -> dict[str, float]:
+        """Train on every batch; return the mean loss and that of held-out samples."""
+        let_train(self.optical, trainable=self.phase == "mask")
+        return fit_epoch(
+            self.models[self.phase],
+            self.optimizers[self.phase],
+            batches,
+            held_out=held_out,
+            loss=self.objective.loss,
+        )
+
+    def results(self) -> dict[str, Any]:
+        """Return the network as it is packaged, and the mask."""
+        return {
+            "weights": packaged_network(self.recipe, self.network),
+            self.objective.mask: np.array(ops.convert_to_numpy(self.mask)),
+        }

@@ -1,0 +1,234 @@
+"""Density of emitters on a finer grid: localizations and the sum of all frames."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from zoo.core.contract import Contract, Options, Recording, Task
+from zoo.core.errors import BadInput, BadPackage
+from zoo.core.grid import Grid
+from zoo.core.processing import Operation
+from zoo.core.products import Image, Panel, Product, Table
+from zoo.tasks.conditions import fine_sizes_nm, pixel_size_warnings, spelled
+from zoo.tasks.localization import localize
+
+
+class DensityOptions(Options):
+    """What a user may decide about localizations."""
+
+    threshold: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Smallest accepted response, as a fraction of an ideal isolated emitter's; the
+    package's own by default."""
+
+
+class Density(Task):
+    """A network that draws emitters as spikes, in a plane or in planes of depth."""
+
+    options: ClassVar[type[Options]] = DensityOptions
+    needs_pixel_size: ClassVar[bool] = True
+    tags: ClassVar[tuple[str, ...]] = ("image-reconstruction", "localization")
+    title: ClassVar[str] = "single-molecule localization"
+    texts: ClassVar[tuple[str, str]] = (
+        "Camera frame, counts",
+        "Density of emitters on the fine grid",
+    )
+    output_name: ClassVar[str] = "density"
+    files: ClassVar[tuple[str, ...]] = ("localizations.csv", "reconstruction.ome.tif")
+
+    kind: Literal["density"] = "density"
+    threshold: float = Field(default=0.2, gt=0)
+    """Fraction of `ideal_peak` that a localization must exceed."""
+    ideal_peak: float = Field(default=1.0, gt=0)
+    """Output of the network at the peak of an ideal isolated emitter."""
+    window_px: int = Field(default=3, ge=1)
+    """Window of a local maximum, px of the fine grid, odd."""
+    centroid_px: int | None = Field(default=None, ge=1)
+    """Window of the centre of gravity, px of the fine grid, odd; `window_px` if left
+    out."""
+    window_planes: int | None = Field(default=None, ge=1)
+    """Height of both windows along depth, planes, odd; as along y and x if left out."""
+    z_first_nm: float | None = None
+    """Depth of the centre of the first plane of the output, nm."""
+    z_step_nm: float | None = Field(default=None, gt=0)
+    """Distance of planes of depth in the output, nm; that of the recording's planes,
+    refined, if left out."""
+
+    def start(
+        self, recording: Recording, contract: Contract, options: Options
+    ) -> "_Localizing":
+        """Begin to localize; see `zoo.core.contract.Task.start`."""
+        grid = contract.grid
+        if grid.output_space not in ("yx", "zyx") or len(grid.outputs) > 1:
+            raise BadPackage(
+                "a density of emitters is one channel along y and x, perhaps z, not "
+                f"{len(grid.outputs)} along {', '.join(grid.output_space) or 'nothing'}"
+            )
+        if self.z_step_nm is None and grid.planes:
+            raise BadPackage(
+                f"the package states no z_step_nm for the {grid.planes} planes of "
+                "depth in its output"
+            )
+        if len(recording.groups) > 1:
+            raise BadInput(
+                f"{recording.source} has {len(recording.groups)} channels, "
+                "localizations are made of one; select one and save it alone"
+            )
+        threshold: float | None = getattr(options, "threshold", None)
+        return _Localizing(
+            self,
+            recording,
+            contract,
+            self.threshold if threshold is None else threshold,
+        )
+
+    def postprocessing(self, grid: Grid) -> tuple[Operation, ...]:
+        """Return the removal of negative densities."""
+        del grid
+        return ({"id": "clip", "kwargs": {"min": 0.0, "max": 1e6}},)
+
+    def products(self, grid: Grid) -> str:
+        """Return what is written, in a few words."""
+        depth = ", z" if "z" in grid.output_space else ""
+        return f"{grid.scale('x')}x finer density; localizations x, y{depth}"
+
+
+class _Localizing:
+    """Localizations under way; a `zoo.core.contract.Running`."""
+
+    def __init__(
+        self,
+        task: Density,
+        recording: Recording,
+        contract: Contract,
+        threshold: float,
+    ) -> None:
+        self._task, self._recording, self._contract = task, recording, contract
+        self._threshold = threshold
+        self._pixel_nm = fine_sizes_nm(recording, contract)
+        deep = "z" in contract.grid.output_space
+        self._axes = "zyx" if deep else "yx"
+        if deep:
+            step = task.z_step_nm or self._pixel_nm.get("z")
+            if step is None:
+                raise BadInput(
+                    f"{recording.source} states no distance of its planes, which "
+                    "depths need; save it with a z step"
+                )
+            self._pixel_nm["z"] = step
+        else:
+            self._pixel_nm.pop("z", None)
+        self._sum = np.zeros((0, 0), np.float32)
+        self._input = np.zeros((0, 0))
+        self._frames = self._rows = 0
+
+    def add(
+        self, frames: np.ndarray, output: np.ndarray, first: int
+    ) -> Iterator[Product]:
+        """Localize in further frames and add them to the sum."""
+        density = output[..., 0]
+        summed = density.sum(axis=0)
+        image = frames.sum(axis=0, dtype=float).mean(axis=-1)
+        image = image if image.ndim == 2 else image.mean(axis=0)
+        if self._frames:
+            np.add(self._sum, summed, out=self._sum)
+            self._input += image
+        else:
+            self._sum, self._input = summed, image
+        self._frames += len(frames)
+        rows = localize(
+            density,
+            pixel_size_nm=self._pixel_nm["x"],
+            threshold=self._threshold,
+            ideal_peak=self._task.ideal_peak,
+            first_frame=first + 1,
+            window=self._task.window_px,
+            centroid_window=self._task.centroid_px,
+            z_step_nm=self._pixel_nm.get("z"),
+            z_first_nm=self._task.z_first_nm,
+            window_planes=self._task.window_planes,
+        )
+        self._rows += len(rows)
+        yield Table("localizations", rows)
+
+    def finish(self) -> Iterator[Product]:
+        """Yield the sum of all densities."""
+        yield Image(
+            "reconstruction", self._sum, self._axes, pixel_size_nm=self._pixel_nm
+        )
+
+    def warnings(self) -> list[str]:
+        """Return what a user should know about the localizations."""
+        warnings = pixel_size_warnings(
+            self._recording,
+            self._contract,
+            "expect missed and false localizations, or train for this pixel size",
+        )
+        if not self._rows:
+            return [
+                *warnings,
+                "no localizations were found; check the threshold, and that spots are "
+                "bright on a dark background",
+            ]
+        limits = self._contract.training.get("density_per_um2")
+        if limits is not None:
+            sizes, pixel_nm = self._recording.sizes, self._recording.pixel_size_nm["x"]
+            area_um2 = sizes["y"] * sizes["x"] * (pixel_nm / 1000) ** 2
+            density = self._rows / self._frames / area_um2
+            if density > limits[1]:
+                warnings.append(
+                    f"{density:.2g} localizations per µm² and frame are more than the "
+                    f"training range of {spelled(*limits)}; many emitters were merged "
+                    "or missed"
+                )
+        return warnings
+
+    def report(self) -> dict[str, Any]:
+        """Return the number of localizations and the settings that found them."""
+        task = self._task
+        options: dict[str, Any] = {
+            "threshold": self._threshold,
+            "threshold_value": self._threshold * task.ideal_peak,
+            "window_px": task.window_px,
+            "centroid_px": task.centroid_px or task.window_px,
+        }
+        if "z" in self._axes:
+            options["window_planes"] = task.window_planes or task.window_px
+        return {"localizations": self._rows, "options": options}
+
+    def preview(self) -> list[Panel]:
+        """Show the mean frame and the density, coloured by depth if it has any."""
+        mean = (self._input / max(self._frames, 1)).astype(np.float32)
+        before = "input" if self._frames == 1 else f"mean of {self._frames} frames"
+        title = f"{self._rows} localizations"
+        if self._sum.ndim == 2:
+            after = Panel(self._sum, title, "density")
+        else:
+            after = Panel(depth_coded(self._sum), f"{title}, colour: depth", "depth")
+        return [Panel(mean, before), after]
+
+
+def depth_coded(volume: np.ndarray) -> np.ndarray:
+    """Return a projection in which hue is depth and brightness density.
+
+    Parameters
+    ----------
+    volume : (z, y, x)
+        Density.
+
+    Returns
+    -------
+    image : (y, x, 3) float in [0, 1]
+        From blue for the first plane over green to red for the last.
+    """
+    total = volume.sum(axis=0)
+    planes = np.linspace(0, 1, len(volume))
+    depth = np.tensordot(planes, volume, axes=1) / np.maximum(total, 1e-12)
+    hues = np.stack(
+        [np.clip(1.5 - np.abs(4 * depth - centre), 0, 1) for centre in (3, 2, 1)],
+        axis=-1,
+    )
+    lit = total[total > 0.01 * total.max()] if total.max() > 0 else total
+    bright = float(np.percentile(lit, 95)) if lit.size else 1.0
+    return hues * np.clip(total / (bright or 1.0), 0, 1)[..., None]

@@ -1,0 +1,216 @@
+"""Images and volumes: what a network restores, and where it cannot be trusted."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from zoo.core.contract import Contract, Options, Recording, Task
+from zoo.core.errors import BadInput
+from zoo.core.grid import Grid
+from zoo.core.processing import Operation
+from zoo.core.products import Image, Panel, Product
+from zoo.tasks.comparison import Comparison
+from zoo.tasks.conditions import (
+    fine_sizes_nm,
+    looks_super_resolved,
+    pixel_size_nm,
+    pixel_size_warnings,
+)
+
+ERROR_MAP = (
+    "Absolute difference between the input's widefield image and the blurred, scaled "
+    "image, in the input's intensities (SQUIRREL, doi:10.1038/nmeth.4605)"
+)
+"""What an error map says about itself."""
+
+
+class ImageOptions(Options):
+    """What a user may decide about images."""
+
+    match_intensity: bool = False
+    """Give images the intensities of their input, where that is a diffraction-limited
+    image of the same field: the network's own are arbitrary."""
+    error_map: bool = True
+    """Compare images with their input, where that is diffraction-limited."""
+
+
+class ImageRestoration(Task):
+    """A network that makes images or volumes, of any number of channels."""
+
+    options: ClassVar[type[Options]] = ImageOptions
+    channels_apart: ClassVar[bool] = True
+    tags: ClassVar[tuple[str, ...]] = ("image-restoration",)
+    title: ClassVar[str] = "super-resolution image restoration"
+    texts: ClassVar[tuple[str, str]] = ("Image as acquired", "Restored image")
+    output_name: ClassVar[str] = "intensity"
+    files: ClassVar[tuple[str, ...]] = (
+        "image.ome.tif",
+        "volume.ome.tif",
+        "error_map.ome.tif",
+    )
+
+    kind: Literal["image"] = "image"
+
+    def start(
+        self, recording: Recording, contract: Contract, options: Options
+    ) -> "_Restoring":
+        """Begin to make images; see `zoo.core.contract.Task.start`."""
+        match: bool = getattr(options, "match_intensity", False)
+        reason = _incomparable(recording, contract)
+        if match and reason is not None:
+            raise BadInput(
+                f"intensities cannot be matched: {reason}; leave --match-intensity out"
+            )
+        if not getattr(options, "error_map", True):
+            reason = "switched off"
+        elif reason is None:
+            reason = _no_reference(recording, contract)
+        return _Restoring(recording, contract, match=match, no_map=reason)
+
+    def postprocessing(self, grid: Grid) -> tuple[Operation, ...]:
+        """Return the removal of values beyond the targets of the training."""
+        del grid
+        return ({"id": "clip", "kwargs": {"min": 0.0, "max": 1.0}},)
+
+    def products(self, grid: Grid) -> str:
+        """Return what is written, in a few words."""
+        what = "volume" if "z" in grid.output_space else "image"
+        scale = max(grid.scale(letter) for letter in grid.output_space)
+        return what if scale == 1 else f"{scale}x finer {what}"
+
+
+def _incomparable(recording: Recording, contract: Contract) -> str | None:
+    """Return why outputs cannot be compared with their input at all."""
+    grid = contract.grid
+    empty = np.empty((0, *recording.sizes.values(), recording.groups[-1].stop))
+    if recording.reference(empty) is None:
+        return "the package does not say that its input is diffraction-limited"
+    if grid.output_space != "yx":
+        return "volumes are not compared with their input"
+    if grid.scale("y") != grid.scale("x"):
+        return "y and x are not enlarged alike"
+    return None
+
+
+def _no_reference(recording: Recording, contract: Contract) -> str | None:
+    """Return why this recording is no reference for its images."""
+    pixel_nm = pixel_size_nm(recording)
+    if looks_super_resolved(contract, pixel_nm):
+        return (
+            f"with pixels of {pixel_nm:.4g} nm the input looks already "
+            "super-resolved and is no diffraction-limited reference"
+        )
+    return None
+
+
+class _Restoring:
+    """Images under way; a `zoo.core.contract.Running`."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        contract: Contract,
+        *,
+        match: bool,
+        no_map: str | None,
+    ) -> None:
+        self._recording, self._contract = recording, contract
+        self._match, self._no_map = match, no_map
+        self._comparison: Comparison | None = None
+        if no_map is None or match:
+            self._comparison = Comparison(match=match)
+        self._pixel_nm = fine_sizes_nm(recording, contract)
+        grid = contract.grid
+        self._axes = grid.output_space + "c"
+        self._apart = len(recording.groups) > 1
+        names = recording.channel_names if self._apart else grid.outputs
+        count = len(recording.groups) * len(grid.outputs)
+        self._names = tuple(names) if len(names) == count else ()
+        self._first: list[np.ndarray] = []
+
+    def add(
+        self, frames: np.ndarray, output: np.ndarray, first: int
+    ) -> Iterator[Product]:
+        """Compare further images with their input and hand them on."""
+        errors = None
+        if self._comparison is not None:
+            references = self._recording.reference(frames)
+            if references is not None:
+                output, errors = self._comparison.add(references, output)
+        if self._no_map is not None:
+            errors = None
+        if not first:
+            shown = frames[0][..., self._recording.groups[0]].mean(axis=-1)
+            self._first = [shown, self._shown(output[0])]
+            if errors is not None:
+                self._first.append(self._shown(errors[0]))
+        deep = "z" in self._axes
+        yield self._image("volume" if deep else "image", output)
+        if errors is not None:
+            yield self._image("error_map", errors, ERROR_MAP)
+
+    def _image(self, name: str, array: np.ndarray, description: str = "") -> Image:
+        return Image(
+            name,
+            array,
+            self._axes,
+            pixel_size_nm=self._pixel_nm,
+            outer=self._recording.outer,
+            channel_names=self._names,
+            description=description,
+        )
+
+    def _shown(self, image: np.ndarray) -> np.ndarray:
+        """Return the first channel of a hyperstack, else the mean of the channels."""
+        return (image[..., :1] if self._apart else image).mean(axis=-1)
+
+    def finish(self) -> Iterator[Product]:
+        """Yield nothing more."""
+        yield from ()
+
+    def warnings(self) -> list[str]:
+        """Return what a user should know about the images."""
+        warnings = pixel_size_warnings(
+            self._recording,
+            self._contract,
+            "fine structure may be missing or made up, resample the recording or train "
+            "for this pixel size",
+            images=True,
+        )
+        return warnings + (self._comparison.warnings() if self._comparison else [])
+
+    def report(self) -> dict[str, Any]:
+        """Return how images compare with their input."""
+        report: dict[str, Any] = {"options": {"match_intensity": self._match}}
+        comparison = self._comparison
+        if comparison is not None and self._match:
+            report["intensity"] = comparison.intensities()
+        if comparison is None or self._no_map is not None:
+            report["error_map"] = {"skipped": self._no_map}
+        else:
+            report["error_map"] = comparison.summary(self._pixel_nm.get("x"))
+        return report
+
+    def preview(self) -> list[Panel]:
+        """Show the first input, the first image and its error map."""
+        before = "input"
+        recording, word = self._recording, self._contract.input.channel_word
+        per_run = recording.groups[0].stop - recording.groups[0].start
+        if per_run > 1:
+            before = f"mean of {per_run} {word}"
+        count = int(np.prod([n for _, n in recording.outer]))
+        for kind, n in (("frame", count), ("channel", len(recording.groups))):
+            before += f", {kind} 1 of {n}" if n > 1 else ""
+        titles = [before, "restored", "error map"]
+        rsp = self._comparison.metrics[0, 0, 0] if self._comparison else np.nan
+        if np.isfinite(rsp):
+            titles[2] += f", RSP {rsp:.3f}"
+        return [
+            Panel(
+                image if image.ndim == 2 else image.max(axis=0),
+                title,
+                "error" if title == titles[2] else "image",
+            )
+            for image, title in zip(self._first, titles, strict=False)
+        ]

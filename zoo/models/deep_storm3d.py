@@ -1,0 +1,132 @@
+"""DeepSTORM3D: frames of overlapping engineered spots to a volume of emitters.
+
+Nehme, Freedman, Gordon et al. 2020 (doi:10.1038/s41592-020-0853-5).
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from zoo.core.network import Network
+from zoo.core.papers import NEHME_2020
+
+# to a type checker, results are the tensors of every backend at once
+ops: Any = keras.ops
+
+PEAK = 800.0
+"""Output for an ideally recovered emitter, the scaling factor of the paper."""
+
+
+def deep_storm3d(
+    *,
+    planes: int = 121,
+    dilation: int = 16,
+    width: int = 64,
+    upsampling: int = 4,
+    peak: float = PEAK,
+    dtype: str = "float32",
+) -> keras.Model:
+    """Build the localization network of DeepSTORM3D.
+
+    Six dilated units at camera resolution, each of which sees the normalised frame
+    beside the features, two enlargements by replication, and units as wide as the
+    volume is deep.  A unit convolves, rectifies and then normalises.
+
+    Parameters
+    ----------
+    planes
+        Depth of the volume.
+    dilation
+        Largest dilation, a power of two: 16 for spots as wide as a Tetrapod's, 4 for
+        compact ones.
+    width
+        Feature maps.
+    upsampling
+        Fine pixels per camera pixel along an axis, a power of two.
+    peak
+        Value at which the volume is clipped.
+    dtype
+        Precision of the layers; the volume is float32 in any case.
+
+    Returns
+    -------
+    model : keras.Model
+        (b, y, x, 1) to (b, planes, upsampling * y, upsampling * x, 1) between 0 and
+        `peak`.
+
+    Raises
+    ------
+    ValueError
+        If a number is too small or no power of two.
+    """
+    for name, value in (("dilation", dilation), ("upsampling", upsampling)):
+        if value < 1 or value & (value - 1):
+            raise ValueError(f"{name} must be a power of two, not {value}")
+    for name, value in (("planes", planes), ("width", width), ("peak", peak)):
+        if value <= 0:
+            raise ValueError(f"{name} must be positive, not {value}")
+    frame = keras.Input((None, None, 1), name="frame", dtype="float32")
+    image = _norm(frame, "norm", dtype)
+    x = _unit(image, width, 1, "layer1", dtype)
+    for number, rate in enumerate(_dilations(dilation), start=2):
+        beside = layers.Concatenate(dtype=dtype, name=f"layer{number}_beside")
+        y = _unit(beside([x, image]), width, rate, f"layer{number}", dtype)
+        x = layers.Add(dtype=dtype, name=f"layer{number}_add")([y, x])
+    x = layers.Concatenate(dtype=dtype, name="enlarge_beside")([x, image])
+    for number in range(1, upsampling.bit_length()):
+        x = layers.UpSampling2D(
+            2, data_format="channels_last", dtype=dtype, name=f"deconv{number}_enlarge"
+        )(x)
+        x = _unit(x, width, 1, f"deconv{number}", dtype)
+    x = _unit(x, planes, 1, "layer7", dtype)
+    for number in (8, 9):
+        y = _unit(x, planes, 1, f"layer{number}", dtype)
+        x = layers.Add(dtype=dtype, name=f"layer{number}_add")([y, x])
+    x = _conv(x, planes, 1, 1, "layer10", "float32")
+    x = ops.clip(x, 0.0, peak)
+    volume = ops.expand_dims(ops.transpose(x, (0, 3, 1, 2)), -1)
+    return keras.Model(frame, volume, name="deep_storm3d")
+
+
+def _dilations(largest: int) -> tuple[int, ...]:
+    """Return the dilations of the second to sixth unit."""
+    return tuple(rate if rate <= largest else 1 for rate in (1, 2, 4, 8, 16))
+
+
+def _unit(x: Any, width: int, rate: int, name: str, dtype: str) -> Any:
+    x = _conv(x, width, 3, rate, name, dtype)
+    x = layers.LeakyReLU(0.2, dtype=dtype, name=f"{name}_relu")(x)
+    return _norm(x, name, dtype)
+
+
+def _conv(x: Any, width: int, kernel: int, rate: int, name: str, dtype: str) -> Any:
+    if kernel > 1:  # padded beforehand: a dilated convolution exports as itself
+        x = layers.ZeroPadding2D(
+            rate, data_format="channels_last", dtype=dtype, name=f"{name}_pad"
+        )(x)
+    start: Any = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+    return layers.Conv2D(
+        width,
+        kernel,
+        dilation_rate=rate,
+        kernel_initializer=start,
+        data_format="channels_last",
+        dtype=dtype,
+        name=f"{name}_conv",
+    )(x)
+
+
+def _norm(x: Any, name: str, dtype: str) -> Any:
+    return layers.BatchNormalization(
+        axis=-1,
+        momentum=0.9,
+        epsilon=1e-5,
+        dtype=dtype,
+        name=name if name == "norm" else f"{name}_norm",
+    )(x)
+
+
+DEEP_STORM3D = Network(
+    name="deep_storm3d", build=deep_storm3d, paper=NEHME_2020, parameters=612_703
+)

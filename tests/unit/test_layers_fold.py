@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from zoo.layers.fold import foldable, folded, phase_kernels
+from zoo.core.folding import phase_kernels
+from zoo.layers.fold import foldable, folded
 
 
 def network(*, norm=True, relu=True, point=True, bias=False, twice=False):

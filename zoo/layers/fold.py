@@ -13,9 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-_SUMS = np.array([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]], np.float32)
-"""Which rows of a kernel of three add up to the two rows that an output row of even
-or odd number needs, (parity, coarse row, row)."""
+from zoo.core.folding import phase_kernels
 
 
 class Chain(NamedTuple):
@@ -98,26 +96,6 @@ def folded(model: keras.Model) -> keras.Model:
     return keras.models.clone_model(
         model, clone_function=lambda layer: layer, call_function=call
     )
-
-
-def phase_kernels(kernel: np.ndarray) -> np.ndarray:
-    """Return the 2 x 2 kernels of the four output phases of a 3 x 3 kernel.
-
-    Parameters
-    ----------
-    kernel : (3, 3, in, out)
-
-    Returns
-    -------
-    kernels : (row parity, column parity, 2, 2, in, out)
-
-    Examples
-    --------
-    >>> kernels = phase_kernels(np.ones((3, 3, 1, 1), np.float32))
-    >>> kernels[0, 0, :, :, 0, 0].tolist()
-    [[1.0, 2.0], [2.0, 4.0]]
-    """
-    return np.einsum("pak,qbl,klio->pqabio", _SUMS, _SUMS, kernel)
 
 
 def _only_reader(layer: Any) -> Any:

@@ -76,6 +76,7 @@ def export_onnx(
 ) -> Path:
     """Write one ONNX file whose free sizes stay free.
 
+    Enlargements are folded into the convolutions behind them (`zoo.layers.fold`).
     Nodes and tensors are numbered in the order of evaluation, so that the same
     model gives the same bytes in any process.
 
@@ -94,7 +95,7 @@ def export_onnx(
     BadPackage
         If an output of the graph does not have the shape of the model's.
     """
-    plain = as_float32(model)
+    plain = _for_inference(model)
     full = shape or (1, *(n or 32 for n in model.inputs[0].shape[1:]))
     expected = tuple(plain.compute_output_shape(full))
     converted: tuple[int, ...] = ()
@@ -116,7 +117,7 @@ def export_saved_model(model: "keras.Model", path: Path) -> Path:
 
     A frozen graph holds none of the operators with which recent TensorFlow saves
     and restores variables, and therefore also loads in the TensorFlow 2.7 that
-    Fiji and Icy use.
+    Fiji and Icy use.  Enlargements are folded as in ONNX.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def export_saved_model(model: "keras.Model", path: Path) -> Path:
     with replacing(path) as part:
         folder = part.with_suffix(".frozen")
         try:
-            _write_frozen(as_float32(model), folder)
+            _write_frozen(_for_inference(model), folder)
             members = {"saved_model.pb": (folder / "saved_model.pb").read_bytes()}
             # the Java library looks for the folder of variables, empty or not
             write_zip(part, {**members, "variables/": b""})
@@ -170,6 +171,13 @@ def as_float32(model: "keras.Model") -> "keras.Model":
     plain = type(model).from_config(config)
     plain.set_weights(model.get_weights())
     return plain
+
+
+def _for_inference(model: "keras.Model") -> "keras.Model":
+    """Return the network as programs that only predict run it."""
+    from zoo.layers.fold import folded
+
+    return folded(as_float32(model))
 
 
 def predict(model: "keras.Model", tensor: np.ndarray) -> np.ndarray:

@@ -1,8 +1,10 @@
 """How far two ways of computing the same differ: outputs, and the kernels inside."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+
+from zoo.core.folding import phase_kernels
 
 KERNEL_TOLERANCE = 1e-6
 """Largest difference of a kernel's values, relative to the norm of the row of values
@@ -37,7 +39,8 @@ def absent_kernels(
     A format may turn the axes of a kernel and may fold a normalisation into it, which
     multiplies all values of an output channel by one factor.  Equal is therefore a
     constant with the same values in any order, or one whose rows along some axis have,
-    up to a factor each, the same values in any order.  The outputs of a network cannot
+    up to a factor each, the same values in any order; of a 3 x 3 kernel the four that
+    `zoo.core.folding.phase_kernels` makes of it, too.  The outputs of a network cannot
     tell: in DFCAN, units of the attention that a test image leaves at zero hide any
     error, and one value that is wrong by 1e-3 of its kernel's norm moves the output by
     4e-6 of its largest value (median).
@@ -60,6 +63,7 @@ def absent_kernels(
     """
     wanted = {name: kernel for name, kernel in kernels.items() if kernel.ndim > 1}
     sizes = {kernel.size for kernel in wanted.values()}
+    sizes |= {size * 4 // 9 for size in sizes}
     others = [constant for constant in constants if constant.size in sizes]
     values = {name: _values(kernel) for name, kernel in wanted.items()}
     offered = [_values(other) for other in others]
@@ -71,14 +75,19 @@ def absent_kernels(
         for other, content in zip(others, offered, strict=True)
         if content not in claimed
     ]
-    return [
-        name
-        for name in missing
-        if not any(
-            other.size == wanted[name].size and _is_scaled(wanted[name], other)
-            for other in left
-        )
-    ]
+    return [name for name in missing if not _held(wanted[name], left)]
+
+
+def _held(kernel: np.ndarray, others: Sequence[np.ndarray]) -> bool:
+    """Tell whether a kernel, or what folding makes of it, stands in constants."""
+    if any(o.size == kernel.size and _is_scaled(kernel, o) for o in others):
+        return True
+    if kernel.ndim != 4 or kernel.shape[:2] != (3, 3):
+        return False
+    phases = phase_kernels(kernel).reshape(4, 2, 2, *kernel.shape[2:])
+    size = phases[0].size
+    near = [other for other in others if other.size == size]
+    return all(any(_is_scaled(phase, other) for other in near) for phase in phases)
 
 
 def _values(tensor: np.ndarray) -> bytes:

@@ -415,8 +415,9 @@ def test_the_halo_covers_the_measured_support(name):
         axis = grid.axes[letter]
         farthest = max(each[letter] for each in measured)
         assert farthest <= axis.halo, letter
-        # a halo far too large would cost time in every tile
-        assert axis.halo <= farthest + axis.step, letter
+        # a halo far too large would cost time in every tile; random weights of
+        # separable convolutions hardly reach the corners of their support
+        assert axis.halo <= farthest + axis.step + 1, letter
 
 
 @every_promise

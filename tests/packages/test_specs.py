@@ -45,8 +45,8 @@ FILES = {
 }
 PUBLISHED = {
     "deep_storm_fast_microtubules": (
-        "8d18165923efa352faef0a35b6469168ac9d21fdfe277bcb5a1b37b89b69f9ab",
-        "263717d44bd3ed13e1455a5eac46e46e0ef0a2c437a2265e1e30fb9dfb6d82c2",
+        "54d7d39e32e155be5de448834f911c7de20124c25e483313aa5b1f2882dc3181",
+        "0f706137600ec44f4c14dfb39af0cb32cd51b3e6219bf6e888ac9eac8d87e648",
     ),
     "deep_storm_microtubules": (
         "8b34cf6af1bef29fea27834de80e194fffc86c30daa586588efb6ed9895672ea",

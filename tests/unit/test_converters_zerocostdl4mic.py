@@ -237,7 +237,7 @@ def shorter(_):
 @pytest.mark.parametrize(
     ("layer", "change", "complaint"),
     [
-        ("", lambda _: deep_storm_fast(), "has Conv2D 3x3 to 96"),
+        ("", lambda _: deep_storm_fast(), "has Conv2D 3x3 to 80"),
         ("f2_norm", changed(epsilon=1e-5), r"BatchNormalization \(epsilon 1e-05\)"),
         ("f3_conv", changed(use_bias=True), r"Conv2D 3x3 to 128 \(use_bias True\)"),
         ("f4_conv", changed(kernel_size=(5, 5)), "5x5 to 512 where Conv2D 3x3 to 512"),

@@ -2,9 +2,11 @@
 
 Deep-STORM enlarges the frame eight times before its first convolution.  This
 variant keeps the task, the target and the loss of Nehme et al. 2018
-(doi:10.1364/OPTICA.5.000458), but its residual trunk runs on camera pixels and one
-pixel shuffle (Shi et al. 2016, doi:10.1109/CVPR.2016.207) at the end writes the
-fine grid.
+(doi:10.1364/OPTICA.5.000458).  Its residual trunk (He et al. 2016,
+doi:10.1109/CVPR.2016.90) runs on camera pixels; convolutions are separated into a
+depthwise 3 x 3 and a pointwise one (Chollet 2017, doi:10.1109/CVPR.2017.195), which
+saves almost eight ninths of the work.  One pixel shuffle (Shi et al. 2016,
+doi:10.1109/CVPR.2016.207) at the end writes the fine grid.
 """
 
 import keras
@@ -17,8 +19,8 @@ from zoo.core.network import Network
 def deep_storm_fast(
     *,
     upsampling: int = 8,
-    width: int = 96,
-    blocks: int = 4,
+    width: int = 80,
+    blocks: int = 5,
     mean: float = 0.0,
     std: float = 1.0,
     dtype: str = "float32",
@@ -32,7 +34,7 @@ def deep_storm_fast(
     width
         Channels of the trunk.
     blocks
-        Residual blocks of two convolutions each.
+        Residual blocks of two separable convolutions each.
     mean, std
         Scalars that standardise a frame scaled to [0, 1].
     dtype
@@ -57,21 +59,20 @@ def deep_storm_fast(
         raise ValueError(f"std must be positive, not {std}")
     frame = keras.Input((None, None, 1), name="frame", dtype="float32")
     x = layers.Rescaling(1.0 / std, -mean / std, dtype=dtype, name="standardise")(frame)
-    x = _conv(x, width, name="stem", dtype=dtype)
+    x = _conv(x, width, size=3, name="stem", dtype=dtype)
     x = layers.ReLU(dtype=dtype, name="stem_relu")(x)
     for number in range(1, blocks + 1):
         name = f"block{number}"
-        y = _conv(x, width, name=f"{name}_first", dtype=dtype)
+        y = _separable(x, width, name=f"{name}_first", dtype=dtype)
         y = layers.ReLU(dtype=dtype, name=f"{name}_first_relu")(y)
-        y = _conv(y, width, name=f"{name}_second", dtype=dtype)
+        y = _separable(y, width, name=f"{name}_second", dtype=dtype)
         x = layers.Add(dtype=dtype, name=f"{name}_add")([x, y])
         x = layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
     # spikes are rare: start near the empty map instead of unlearning noise
     small = keras.initializers.RandomNormal(stddev=0.003)
     phases = layers.Conv2D(
         upsampling**2,
-        3,
-        padding="same",
+        1,
         kernel_initializer=small,  # pyright: ignore[reportArgumentType]
         data_format="channels_last",
         dtype="float32",
@@ -81,12 +82,26 @@ def deep_storm_fast(
     return keras.Model(frame, density, name="deep_storm_fast")
 
 
-def _conv(
+def _separable(
     x: keras.KerasTensor, width: int, *, name: str, dtype: str
+) -> keras.KerasTensor:
+    x = layers.DepthwiseConv2D(
+        3,
+        padding="same",
+        use_bias=False,
+        data_format="channels_last",
+        dtype=dtype,
+        name=f"{name}_depthwise",
+    )(x)
+    return _conv(x, width, size=1, name=name, dtype=dtype)
+
+
+def _conv(
+    x: keras.KerasTensor, width: int, *, size: int, name: str, dtype: str
 ) -> keras.KerasTensor:
     x = layers.Conv2D(
         width,
-        3,
+        size,
         padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
@@ -101,11 +116,12 @@ DEEP_STORM_FAST = Network(
     name="deep_storm_fast",
     build=deep_storm_fast,
     paper=papers.NEHME_2018,
-    parameters=721_504,
+    parameters=78_864,
     published=False,
     variant_of="deep_storm",
     note=(
-        "Not the published architecture: a residual trunk at camera resolution with a "
-        "pixel-shuffle head, trained on Deep-STORM's task with Deep-STORM's loss."
+        "Not the published architecture: a residual trunk of separable convolutions at "
+        "camera resolution with a pixel-shuffle head, trained on Deep-STORM's task "
+        "with its loss."
     ),
 )

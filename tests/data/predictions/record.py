@@ -1,11 +1,12 @@
 """Record what ``zoo predict`` writes for three small recordings.
 
-    python tests/data/predictions/record.py inputs    # once
-    python tests/data/predictions/record.py outputs   # after published weights changed
+    python tests/data/predictions/record.py inputs          # once
+    python tests/data/predictions/record.py outputs [CASE]  # new published weights
 
 `tests/packages/test_predictions.py` compares every later version with it.  The inputs
 were simulated by the sources of the packages at 2ec9a3e; the outputs are those of that
-commit, ONNX Runtime 1.31 on an AVX512 machine.
+commit, ONNX Runtime 1.31 on an AVX512 machine, except ``movie_fast``, recorded anew
+with the weights for crowded filaments.
 """
 
 import json
@@ -68,11 +69,16 @@ def predicted(package: str, counts: np.ndarray, pixel_nm: float) -> dict[str, ob
         return found
 
 
-def write_outputs() -> None:
-    """Predict all inputs and keep the results."""
+def write_outputs(only: list[str]) -> None:
+    """Predict inputs and keep the results, those of other cases as they are."""
     inputs = np.load(HERE / "inputs.npz")
     arrays, texts = {}, {}
-    for case, (package, kind, pixel_nm) in CASES.items():
+    if only:
+        with np.load(HERE / "outputs.npz") as stored:
+            arrays = dict(stored)
+        texts = json.loads((HERE / "outputs.json").read_text(encoding="utf-8"))
+    for case in only or CASES:
+        package, kind, pixel_nm = CASES[case]
         for name, value in predicted(package, inputs[kind], pixel_nm).items():
             if isinstance(value, np.ndarray):
                 arrays[f"{case}/{name}"] = value.astype(np.float16)
@@ -85,4 +91,4 @@ def write_outputs() -> None:
 
 
 if __name__ == "__main__":
-    write_inputs() if sys.argv[1] == "inputs" else write_outputs()
+    write_inputs() if sys.argv[1] == "inputs" else write_outputs(sys.argv[2:])

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from zoo.core.errors import BadInput
+from zoo.io.hdf5_file import check_hdf5
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,15 @@ def read_keras2(path: str | Path) -> Checkpoint:
     ------
     BadInput
         If the file is missing, not HDF5, damaged, or not laid out by Keras 2.
+    BadPackage
+        If parts of it lie in other files or are declared larger than they are.
     """
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"{path} is not a file; give the .h5 that Keras wrote")
     try:
         with h5py.File(path, "r") as file:
+            check_hdf5(file, size=path.stat().st_size, name=str(path))
             return _read(file, path)
     except (OSError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

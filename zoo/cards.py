@@ -103,8 +103,7 @@ def describe(name_or_path: str) -> "Group":
 
     package = _package(name_or_path)
     rdf, section = package.rdf, package.zoo
-    path = package.folder / str(rdf.get("documentation") or "README.md")
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = package.documentation()
     facts = Table(box=None, show_header=False, pad_edge=False)
     for words in _facts(package):
         facts.add_row(*words)

@@ -254,6 +254,7 @@ def package(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Only rewrite generated files.")
     ] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     _debug: Debug = False,
 ) -> None:
@@ -271,10 +272,13 @@ def package(
                 f"not as generated: {', '.join(drifted)}; run zoo package --refresh"
             )
     else:
-        target = None if specs else output
-        _say(
-            quiet, build.build_package(str(source), target, formats=formats.split(","))
+        built = build.build_package(
+            str(source),
+            None if specs else output,
+            formats=formats.split(","),
+            overwrite=overwrite,
         )
+        _say(quiet, built)
         if index and not specs:
             document.index_packages(output)
 
@@ -382,6 +386,72 @@ def download(
     from zoo.io import library
 
     _say(quiet, library.download(name, output))
+
+
+@_command(
+    "calibrate",
+    "zoo calibrate beads.tif --na 1.45 --wavelength-nm 670 --z-step-nm 50 "
+    "-o optics.json",
+)
+def calibrate(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BEADS|CALIBRATION",
+            help="Bead stack; or a calibration of SMAP, Picasso or uiPSF.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="File to write.")
+    ] = Path("optics.json"),
+    na: Annotated[float | None, typer.Option(help="Numerical aperture.")] = None,
+    z_step_nm: Annotated[
+        float | None,
+        typer.Option(help="Step; positive if the focal plane goes into the sample."),
+    ] = None,
+    wavelength_nm: Annotated[
+        float | None, typer.Option(help="Emission wavelength.")
+    ] = None,
+    pixel_size_nm: PixelSize = None,
+    immersion_index: Annotated[
+        float, typer.Option(help="Refractive index of the immersion medium.")
+    ] = 1.518,
+    sample_index: Annotated[
+        float, typer.Option(help="Refractive index around the beads.")
+    ] = 1.33,
+    bead_diameter_nm: Annotated[float, typer.Option(min=0, help="Of the beads.")] = 0.0,
+    camera_offset: Annotated[float, typer.Option(help="Counts without light.")] = 0.0,
+    photons_per_count: Annotated[float, typer.Option(help="Gain, inverted.")] = 1.0,
+    region_px: Annotated[
+        int | None, typer.Option(help="Edge of a bead's region, odd; 2.6 µm.")
+    ] = None,
+    reverse_z: Annotated[
+        bool, typer.Option("--reverse-z", help="Turn a calibration's depths around.")
+    ] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Measure the optics from beads, or read another program's."""
+    from zoo.calibrate.write import calibrate as measure
+
+    lines = measure(
+        source,
+        output,
+        na=na,
+        z_step_nm=z_step_nm,
+        wavelength_nm=wavelength_nm,
+        pixel_nm=pixel_size_nm,
+        immersion_index=immersion_index,
+        sample_index=sample_index,
+        bead_diameter_nm=bead_diameter_nm,
+        camera_offset=camera_offset,
+        photons_per_count=photons_per_count,
+        region_px=region_px,
+        z_sign=-1 if reverse_z else 1,
+        overwrite=overwrite,
+    )
+    _say(quiet, *lines)
 
 
 def main(arguments: list[str] | None = None) -> None:

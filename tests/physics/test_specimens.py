@@ -1,7 +1,5 @@
 """Structures as images: geometry of the labels, light on the grid."""
 
-import time
-
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, label
@@ -258,15 +256,3 @@ def test_sheets_fill_cells_on_one_side():
     assert spread < 0.85 * np.hypot(some.x_nm[~extra].std(), some.y_nm[~extra].std())
     with pytest.raises(ValueError, match="cell_nm must be positive"):
         endoplasmic_reticulum(np.random.default_rng(0), field_nm=FIELD_NM, cell_nm=0.0)
-
-
-@pytest.mark.parametrize("structure", STRUCTURES)
-def test_a_training_specimen_is_cheap(structure):
-    rng = np.random.default_rng(0)
-    specimen(rng, structure, (160, 160), pixel_nm=31.3)
-    took = []
-    for _ in range(9):
-        began = time.process_time()
-        specimen(rng, structure, (160, 160), pixel_nm=31.3)
-        took.append(time.process_time() - began)
-    assert np.median(took) < 0.05  # 1 to 14 ms on a busy machine

@@ -1,11 +1,15 @@
 """`zoo.io.keras_file`: what is refused before Keras sees it."""
 
 import copy
+import io
 import json
 import zipfile
 
+import h5py
+import numpy as np
 import pytest
 
+from converters.readers import read_keras2
 from zoo.core.errors import BadPackage
 from zoo.io.keras_file import check_keras_file
 
@@ -51,11 +55,21 @@ PLAIN = {
 }
 
 
-def _write(path, config, *, extra=(), drop=()):
+def _hdf5(fill=None):
+    """Return the bytes of an HDF5 file."""
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        file["layers/conv/vars/0"] = np.ones((3, 3, 1, 4), np.float32)
+        if fill is not None:
+            fill(file)
+    return content.getvalue()
+
+
+def _write(path, config, *, extra=(), drop=(), weights=None):
     members = {
         "metadata.json": "{}",
         "config.json": config if isinstance(config, str) else json.dumps(config),
-        "model.weights.h5": "",
+        "model.weights.h5": _hdf5() if weights is None else weights,
     }
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in members.items():
@@ -130,6 +144,91 @@ def test_unsound_archive_is_refused(tmp_path, arguments, message):
     path = _write(tmp_path / "net.keras", **({"config": PLAIN} | arguments))
     with pytest.raises(BadPackage, match=message):
         check_keras_file(path)
+
+
+def _external_link(file):
+    file["layers/other"] = h5py.ExternalLink("/tmp/secret.h5", "/x")
+
+
+def _external_storage(file):
+    file.create_dataset(
+        "layers/out", (4,), "f4", external=[("/tmp/secret.bin", 0, h5py.h5f.UNLIMITED)]
+    )
+
+
+def _virtual(file):
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("/tmp/secret.h5", "x", (4,))
+    file.create_virtual_dataset("layers/virtual", layout)
+
+
+def _huge(file):
+    file.create_dataset("layers/huge", (60_000, 60_000), "f4")
+
+
+def _huge_compressed(file):
+    file.create_dataset("a", (60_000, 60_000), "f4", chunks=(600, 600), compression=1)
+
+
+def _many(file):
+    for number in range(50):
+        file.create_dataset(f"layers/{number}", (400,), "f4")
+
+
+def _text(file):
+    file["layers/text"] = ["word"] * 3
+
+
+FOREIGN_ARRAYS = [
+    (_external_link, "'other' is a link to another file"),
+    (_external_storage, "'/layers/out' .* lies in another file"),
+    (_virtual, "'/layers/virtual' .* lies in another file"),
+    (_huge, r"declares 1\.44e\+10 bytes and stores 0"),
+    (_huge_compressed, r"declares 1\.44e\+10 bytes and stores 0"),
+    (_many, "declares arrays of"),
+    (_text, "holds no numbers"),
+]
+
+
+@pytest.mark.parametrize(("fill", "message"), FOREIGN_ARRAYS)
+def test_weights_that_are_elsewhere_or_not_there_are_refused(tmp_path, fill, message):
+    path = _write(tmp_path / "net.keras", PLAIN, weights=_hdf5(fill))
+    assert path.stat().st_size < 200_000
+    with pytest.raises(BadPackage, match=message):
+        check_keras_file(path)
+
+
+@pytest.mark.parametrize(("fill", "message"), FOREIGN_ARRAYS)
+def test_converters_refuse_the_same_files(tmp_path, fill, message):
+    (tmp_path / "old.h5").write_bytes(_hdf5(fill))
+    with pytest.raises(BadPackage, match=message):
+        read_keras2(tmp_path / "old.h5")
+
+
+def test_links_within_a_file_and_circles_are_no_fault(tmp_path):
+    def fill(file):
+        file["again"] = file["layers"]
+        file["layers/up"] = file["/"]
+        file["soft"] = h5py.SoftLink("/layers")
+        zeros = np.zeros((500, 500), np.float32)
+        file.create_dataset("zeros", data=zeros, compression=9, chunks=(500, 500))
+
+    check_keras_file(_write(tmp_path / "net.keras", PLAIN, weights=_hdf5(fill)))
+
+
+def test_weights_that_unpack_to_a_multiple_are_refused(tmp_path):
+    path = _write(tmp_path / "net.keras", PLAIN)
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(_write(tmp_path / "sound.keras", PLAIN)) as sound,
+    ):
+        for name in ("metadata.json", "config.json"):
+            archive.writestr(name, sound.read(name))
+        archive.writestr("model.weights.h5", bytes(80 * 2**20))
+    with pytest.raises(BadPackage, match=r"weights would fill 0\.078 GiB"):
+        check_keras_file(path)
+    with pytest.raises(BadPackage, match="damaged weights"):
+        check_keras_file(_write(path, PLAIN, weights=b"no HDF5"))
 
 
 def test_something_else_under_that_name(tmp_path):

@@ -8,19 +8,23 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from zoo import cards
 from zoo.core.errors import BadInput, BadPackage, UnknownPackage
 from zoo.io import archives, library
 from zoo.io.archives import safe_extract, unpacked
 from zoo.io.description import axis_letters
 from zoo.io.download import DownloadError
-from zoo.io.package import Package
+from zoo.io.package import MAX_DOCUMENTATION, Package
+from zoo.verify.bounds import check_paths, check_weights
 
 # pooch leaves the closing of connections to the collector
 pytestmark = [
@@ -810,3 +814,112 @@ def test_a_package_knows_its_place_from_anywhere(tmp_path, monkeypatch):
     package = Package(Path("here"))
     assert package.folder.is_absolute()
     assert package.folder == tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"{k}: &{k} [{', '.join([f'*{a}'] * 10)}]\n"
+                      for a, k in pairwise("abcdefghij")),
+            "describes more than 100000 values",
+        ),
+        ("a: &a [1, *a]\n", "refers to 'a' within 'a'"),
+        ("a: " + "[" * 500 + "]" * 500, "nested more than 100 deep"),
+        ("a: " + ":".join(["59"] * 100_000), "number of 299999 digits"),
+        ("a: '" + "x" * 2**20 + "'", "larger than 1 MiB"),
+    ],
+)  # fmt: skip
+def test_descriptions_that_expand_beyond_measure(tmp_path, text, message):
+    (tmp_path / "rdf.yaml").write_text(text)
+    start = time.perf_counter()
+    with pytest.raises(BadPackage, match=message) as caught:
+        Package(tmp_path)
+    assert time.perf_counter() - start < 5
+    one_line(caught)
+
+
+def test_a_few_aliases_are_what_programs_write(tmp_path):
+    folder = make_folder(tmp_path / "p")
+    text = (folder / "rdf.yaml").read_text()
+    text += "authors: &people\n- {name: me}\nmaintainers: *people\n"
+    (folder / "rdf.yaml").write_text(text)
+    assert Package(folder).rdf["maintainers"] == [{"name": "me"}]
+
+
+def test_a_zip_that_unpacks_to_a_multiple_is_refused(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("zeros", "w") as file,
+    ):
+        for _ in range(300):
+            file.write(bytes(2**20))
+    assert path.stat().st_size < 2**20
+    with pytest.raises(BadPackage, match=r"would fill 0\.3 GiB, which no package"):
+        library.open_package(path)
+
+
+def test_an_onnx_file_that_declares_more_than_it_holds(tmp_path):
+    # graph (7), initializer (5), dims (1) of 2^34
+    content = b"\x3a\x08\x2a\x06\x08\x80\x80\x80\x80\x40"
+    folder = make_folder(tmp_path / "p")
+    (folder / "model.onnx").write_bytes(content)
+    text = (folder / "rdf.yaml").read_text()
+    text = text.replace(sha(b"onnx weights"), sha(content))
+    (folder / "rdf.yaml").write_text(text)
+    with pytest.raises(BadPackage, match="declares an array of"):
+        Package(folder).weights_path("onnx")
+
+
+@pytest.mark.parametrize(
+    "named", ["../secret.md", "/etc/hostname", "link.md", "folder/secret.md"]
+)
+def test_documentation_outside_the_package_is_not_read(tmp_path, named):
+    (tmp_path / "secret.md").write_text("secret")
+    folder = make_folder(tmp_path / "p")
+    (folder / "link.md").symlink_to(tmp_path / "secret.md")
+    (folder / "folder").symlink_to(tmp_path)
+    with (folder / "rdf.yaml").open("a") as file:
+        file.write(f"documentation: {named}\n")
+    package = Package(folder)
+    with pytest.raises(BadPackage, match="outside its folder"):
+        package.documentation()
+    with pytest.raises(BadPackage, match="outside its folder"):
+        cards.describe(str(folder))
+    with pytest.raises(BadPackage, match="outside its folder"):
+        check_paths(package)
+
+
+def test_a_saved_model_that_unpacks_to_a_multiple_is_not_run(tmp_path, monkeypatch):
+    folder = make_folder(tmp_path / "p")
+    make_zip(folder / "saved_model.zip", {"saved_model.pb": bytes(2**20)})
+    text = (folder / "rdf.yaml").read_text()
+    entry = "weights:\n  tensorflow_saved_model_bundle: {source: saved_model.zip}\n"
+    (folder / "rdf.yaml").write_text(text.replace("weights:\n", entry))
+    package = Package(folder)
+    check_weights(package, "tensorflow_saved_model_bundle")
+    monkeypatch.setattr(archives, "BLANK_BYTES", 2**16)
+    with pytest.raises(BadPackage, match="which no package does"):
+        check_weights(package, "tensorflow_saved_model_bundle")
+
+
+def test_documentation_is_read_up_to_a_limit(tmp_path):
+    folder = make_folder(tmp_path / "p")
+    (folder / "README.md").write_text("ä" * (MAX_DOCUMENTATION + 9))
+    assert Package(folder).documentation() == "ä" * MAX_DOCUMENTATION
+    (folder / "README.md").rename(folder / "doc.md")
+    assert Package(folder).documentation() == ""
+    with (folder / "rdf.yaml").open("a") as file:
+        file.write("documentation: {source: doc.md}\n")
+    assert Package(folder).documentation()[:3] == "äää"
+
+
+def test_a_description_sends_nobody_to_another_server(server):
+    path = make_folder(server.folder / "p") / "rdf.yaml"
+    path.write_text(
+        path.read_text().replace("model.onnx", "http://127.0.0.2:9/model.onnx")
+    )
+    with pytest.raises(BadPackage, match="on another server, which is not asked"):
+        library.open_package(f"{server.url}/p/rdf.yaml")

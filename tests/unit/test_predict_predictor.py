@@ -268,6 +268,17 @@ def test_folder_holds_what_predict_returns(package, tmp_path):
     assert (folder / "preview.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_equal_predictions_give_equal_bytes(package, tmp_path):
+    for name in ("a", "b"):
+        Predictor(package).predict_to_folder(
+            _movie(), tmp_path / name, pixel_size_nm=100
+        )
+    for name in set(FILES) - {"report.json"}:  # it states the seconds
+        assert (tmp_path / "a" / name).read_bytes() == (
+            tmp_path / "b" / name
+        ).read_bytes()
+
+
 def test_report_says_how_it_came_about(package, tmp_path):
     predictor = Predictor(package, threshold=0.3)
     predictor.predict_to_folder(_movie(), tmp_path / "out", pixel_size_nm=100)
@@ -510,6 +521,35 @@ def test_image_package_without_pixel_size(tmp_path):
     larger = Predictor(folder).predict(np.pad(frame, 4))
     assert larger.report["options"]["tiles_per_frame"] == 4
     assert any("seams" in warning for warning in larger.warnings)
+
+
+@pytest.mark.parametrize("tile", [None, 20])
+def test_output_that_is_not_finite_is_refused(tmp_path, tile):
+    folder = _package(
+        tmp_path / "foreign",
+        scale=2,
+        zoo=False,
+        before=(),
+        size={"min": 16, "step": 4},
+        halo=8,
+    )
+    frames = np.ones((5, 32, 32), np.float32)
+    frames[3, 8, 8] = 3e38  # overflows in the network; clipping would hide it
+    predictor = Predictor(folder, tile=tile, batch_size=2)
+    message = r"output for frame 4 is NaN or infinite in \d(\.\d)? % of its pixels"
+    with pytest.raises(BadPackage, match=message):
+        predictor.predict_to_folder(frames, tmp_path / "out", pixel_size_nm=50)
+    assert [f.name for f in tmp_path.iterdir()] == ["foreign"]
+
+
+def test_postprocessing_that_is_not_finite_is_refused(tmp_path):
+    folder = _package(tmp_path / "foreign", scale=2, zoo=False, before=(), size=16)
+    description = yaml.safe_load((folder / "rdf.yaml").read_text())
+    gain = {"id": "scale_linear", "kwargs": {"gain": 1e39}}
+    description["outputs"][0]["postprocessing"] = [gain]
+    (folder / "rdf.yaml").write_text(yaml.safe_dump(description))
+    with pytest.raises(BadPackage, match="postprocessed output for frame 1 is NaN"):
+        Predictor(folder).predict(np.ones((16, 16), np.float32))
 
 
 def test_package_that_breaks_its_promise(tmp_path):

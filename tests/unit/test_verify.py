@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import yaml
 
-from zoo.core.errors import BadPackage, ZooError
+from zoo.core.errors import BadInput, BadPackage, ZooError
 from zoo.core.files import sha256
 from zoo.io.library import open_package
 from zoo.package import build, export
 from zoo.package.build import build_package, cut_example, write_package
 from zoo.package.checks import verify_package
 from zoo.package.trained import read_trained
-from zoo.package.zips import read_members
+from zoo.package.zips import read_members, write_zip
 from zoo.verify import Check, Report, isolated
 from zoo.verify.compare import absent_kernels, relative_error
 from zoo.verify.examination import Examination
@@ -259,6 +259,34 @@ def test_weights_of_another_network_fail_against_each_other(package, tiny):
 
 
 @tensorflow
+def test_no_program_opens_weights_that_declare_more_than_they_hold(
+    package, monkeypatch
+):
+    # graph (7), initializer (5), dims (1) of 2^34
+    content = b"\x3a\x08\x2a\x06\x08\x80\x80\x80\x80\x40"
+    (package / "model.onnx").write_bytes(content)
+    rewrite(package)
+
+    def run(requests, **_):
+        paths = [str(request) for request in requests]
+        assert not any("model.onnx" in path or "'onnx'" in path for path in paths)
+        return [{"error": "not asked"} for _ in requests]
+
+    monkeypatch.setattr(isolated, "run", run)
+    failed = failures(verify_package(package, entries=("keras_v3", "onnx")))
+    assert "declares an array of" in failed["official test of onnx"]
+    assert "not asked" in failed["official test of keras_v3"]
+
+
+@tensorflow
+def test_a_package_that_names_files_outside_is_not_verified(package, monkeypatch):
+    monkeypatch.setattr(isolated, "run", None)
+    rewrite(package, lambda rdf: rdf.update(documentation="../secret.md"))
+    with pytest.raises(BadPackage, match=r"'\.\./secret\.md' outside its folder"):
+        verify_package(package)
+
+
+@tensorflow
 def test_a_halo_that_is_too_small_shows_in_the_tiles(tiny, tmp_path):
     short = tiny.TINY.override(
         contract__grid__axes__y__halo=1, contract__grid__axes__x__halo=1, name="short"
@@ -278,13 +306,74 @@ def test_a_halo_that_is_too_small_shows_in_the_tiles(tiny, tmp_path):
 def test_a_package_that_fails_is_not_written(built, tmp_path, monkeypatch):
     failed = Report([Check("some check", False, "some reason")])
     monkeypatch.setattr("zoo.package.checks.verify_package", lambda _: failed)
-    (tmp_path / "tiny_noise").mkdir()
-    (tmp_path / "tiny_noise" / "old").touch()
+    old = shutil.copytree(built[1], tmp_path / "tiny_noise")
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
 
     with pytest.raises(BadPackage, match="not written, it fails: some check: some re"):
-        build_package(built[0], tmp_path, score=False)
+        build_package(built[0], tmp_path, score=False, overwrite=True)
 
-    assert [p.name for p in tmp_path.rglob("*")] == ["tiny_noise", "old"]
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p != old} == {
+        p: t for p, t in before.items() if p != old
+    }
+
+
+@tensorflow
+def test_only_what_an_earlier_run_wrote_is_replaced(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "require_verified", str)
+    run, package, _ = built
+    target = Path(shutil.copytree(package, tmp_path / "tiny_noise"))
+    archive = Path(shutil.copy(package.with_name("tiny_noise.zip"), tmp_path))
+    (target / "notes.txt").write_text("mine")
+    (target / "cover.png").write_bytes(b"old")
+
+    def state():
+        return {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    before = state()
+    with pytest.raises(BadInput, match=r"tiny_noise\.zip exists .* --overwrite"):
+        build_package(run, tmp_path, formats=(), score=False)
+    archive.rename(tmp_path / "elsewhere.zip")
+    with pytest.raises(BadInput, match=r"tiny_noise exists already.* --overwrite"):
+        build_package(run, tmp_path, formats=(), score=False)
+    (tmp_path / "elsewhere.zip").rename(archive)
+    assert state() == before
+
+    assert build_package(run, tmp_path, formats=(), score=False, overwrite=True)
+
+    assert (target / "notes.txt").read_text() == "mine"
+    names = {p.name for p in target.iterdir()} - {"notes.txt"}
+    assert names == (FILES | {"mask.npy"}) - {"model.onnx"}
+    assert set(read_members(archive)) == names
+    assert (target / "cover.png").read_bytes() == (package / "cover.png").read_bytes()
+
+
+@tensorflow
+def test_what_no_earlier_run_wrote_stays(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "require_verified", str)
+
+    def refused(folder):
+        before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        with pytest.raises(BadInput) as caught:
+            build_package(built[0], folder, formats=(), score=False, overwrite=True)
+        after = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        assert before == after
+        return str(caught.value)
+
+    mine = tmp_path / "a" / "tiny_noise"
+    mine.mkdir(parents=True)
+    (mine / "README.md").write_text("my own")
+    assert "zoo package did not write it" in refused(mine.parent)
+
+    archive = tmp_path / "b" / "tiny_noise.zip"
+    archive.parent.mkdir()
+    write_zip(archive, {"rdf.yaml": b"type: model", "holiday.jpg": b"0"})
+    assert "zoo package did not write it" in refused(archive.parent)
+
+    target = Path(shutil.copytree(built[1], tmp_path / "c" / "tiny_noise"))
+    rewrite(target, lambda rdf: rdf.pop("attachments"))
+    assert "mask.npy is not replaced: no earlier package names" in refused(
+        target.parent
+    )
 
 
 @tensorflow

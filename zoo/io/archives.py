@@ -14,6 +14,10 @@ from zoo.core.files import scratch, sha256
 
 MAX_BYTES = 4 * 2**30
 """Largest unpacked size of a package."""
+BLANK_BYTES = 2**28
+"""Unpacked size of a package that is believed however small its zip is."""
+DENSEST = 100
+"""Most unpacked bytes per byte of a larger package's zip; weights hardly shrink."""
 MAX_FILES = 10_000
 """Largest number of entries in the zip of a package."""
 
@@ -173,6 +177,12 @@ def _judge(entries: list[zipfile.ZipInfo], zip_path: Path) -> None:
         raise BadPackage(
             f"{zip_path} was not unpacked: it would fill {size / 2**30:.1f} GiB, at "
             f"most {MAX_BYTES / 2**30:g} GiB are allowed"
+        )
+    stored = zip_path.stat().st_size
+    if size > max(BLANK_BYTES, DENSEST * stored):
+        raise BadPackage(
+            f"{zip_path} was not unpacked: {stored} bytes would fill "
+            f"{size / 2**30:.1f} GiB, which no package does"
         )
 
 

@@ -8,7 +8,7 @@ format an output axis whose size refers to an input axis has
 ``size * input scale / output scale + offset`` pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,27 @@ from zoo.core.errors import BadPackage
 NAMES = ("rdf.yaml", "bioimageio.yaml")
 """Names of the file that describes a model, in the order they are looked for."""
 
+MAX_BYTES = 2**20
+"""Largest size of a description."""
+MAX_NODES = 100_000
+"""Most values in a description, with all references to others written out."""
+MAX_DEPTH = 100
+"""Deepest nesting in a description."""
+MAX_DIGITS = 1_000
+"""Longest number in a description."""
+
+_FILE_KEYS = frozenset(
+    {
+        "source",
+        "documentation",
+        "covers",
+        "files",
+        "test_inputs",
+        "test_outputs",
+        "sample_inputs",
+        "sample_outputs",
+    }
+)
 Tensor = dict[str, Any]
 _TYPES = {"b": "batch", "c": "channel", "t": "time", "i": "index"}
 
@@ -30,16 +51,38 @@ def read_description(path: Path) -> dict[str, Any]:
     Raises
     ------
     BadPackage
-        If it is no YAML, or not of a model in format 0.4 or 0.5.
+        If it is no YAML, expands beyond the limits above, or is not of a model in
+        format 0.4 or 0.5.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise BadPackage(
+            f"{path} is larger than {MAX_BYTES // 2**20} MiB; no description of a "
+            "model is"
+        )
+    return parse_description(path.read_bytes(), str(path))
+
+
+def parse_description(content: bytes, path: str) -> dict[str, Any]:
+    """Read the text of a description; `path` is what messages call it.
+
+    Raises
+    ------
+    BadPackage
+        As `read_description`.
     """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        found: Any = yaml.load(path.read_bytes(), Loader=loader)  # a safe loader
+        fault = _excess(content, loader)
+        found: Any = None if fault else yaml.load(content, Loader=loader)  # a safe one
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise BadPackage(
             f"{path} is not valid YAML; get the package again ({reason})"
         ) from error
+    if fault:
+        raise BadPackage(
+            f"{path} was not read: it {fault}; get the package from a source you trust"
+        )
     if not isinstance(found, dict):
         raise BadPackage(f"{path} does not describe a model; get the package again")
     rdf = cast(dict[str, Any], found)
@@ -56,12 +99,74 @@ def read_description(path: Path) -> dict[str, Any]:
     return rdf
 
 
+def _excess(content: bytes, loader: Any) -> str | None:
+    """Say what makes a text expand beyond measure, None if nothing does.
+
+    The values that YAML would make are counted without making them: an anchor is as
+    large as what it names, and every alias adds that size.
+    """
+    if len(content) > MAX_BYTES:
+        return f"is larger than {MAX_BYTES // 2**20} MiB"
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    total = 0
+    events: Iterator[Any] = cast(Any, yaml).parse(content, Loader=loader)
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in open_nodes):
+                return f"refers to {event.anchor!r} within {event.anchor!r}"
+            total += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            if anchor is not None:
+                sizes[anchor] = total - before
+        elif isinstance(event, yaml.ScalarEvent):
+            value = str(event.value)
+            if len(value) > MAX_DIGITS and not set(value) - set("0123456789_:+-."):
+                return f"holds a number of {len(value)} digits"
+            if event.anchor is not None:
+                sizes[event.anchor] = 1
+            total += 1
+        if total > MAX_NODES:
+            return f"describes more than {MAX_NODES} values"
+        if len(open_nodes) > MAX_DEPTH:
+            return f"is nested more than {MAX_DEPTH} deep"
+    return None
+
+
 def file_of(entry: Any) -> tuple[str, str | None]:
     """Return file and SHA-256 of an entry that is a name or ``{source, sha256}``."""
     if isinstance(entry, Mapping):
         fields = cast(Mapping[str, Any], entry)
         return str(fields.get("source", "")), fields.get("sha256")
     return str(entry), None
+
+
+def named_files(rdf: Any) -> list[str]:
+    """Return the files that a description names, addresses left out.
+
+    Examples
+    --------
+    >>> named_files({"covers": ["a.png"], "weights": {"onnx": {"source": "b.onnx"}},
+    ...              "documentation": "https://example.org/README.md"})
+    ['a.png', 'b.onnx']
+    """
+    found: list[str] = []
+    if isinstance(rdf, list):
+        for item in cast(list[Any], rdf):
+            found += named_files(item)
+    elif isinstance(rdf, dict):
+        for key, value in cast(dict[str, Any], rdf).items():
+            if key == "config":  # of other programs, whose words mean anything
+                continue
+            if key in _FILE_KEYS:
+                entries = cast(list[Any], value) if isinstance(value, list) else [value]
+                found += [entry for entry in entries if isinstance(entry, str)]
+            found += named_files(value)
+    return [name for name in dict.fromkeys(found) if "://" not in name]
 
 
 def axis_letters(tensor: Tensor) -> str:

@@ -110,6 +110,7 @@ def open_folder(
         inner = 1
     volumes = depth and math.prod(first.shape[: first.axes.index("Y")]) > 1
     layouts: list[Layout] = []
+    said: list[str] = []
     size = _size(first)
     for file in files:
         found = first if file == files[0] else open_tiff(file)
@@ -138,8 +139,9 @@ def open_folder(
                 f"{file} has {own.channels} channels, {files[0].name} "
                 f"{layouts[0].channels}; all files of a folder must have as many"
             )
+        said += found.notes
         found.planes.close()
-    notes = layouts[0].notes
+    notes = [*dict.fromkeys(said), *layouts[0].notes]
     deep = {own.depth or dict(own.outer).get("z", 1) for own in layouts}
     if volumes and len(deep) > 1:
         raise BadInput(
@@ -162,7 +164,7 @@ def open_folder(
         pixel_size_nm=first.pixel_size_nm,
         pixel_size_source=first.pixel_size_source,
         z_step_nm=first.z_step_nm,
-        notes=[*first.notes, *notes],
+        notes=notes,
         channel_names=first.channel_names,
         files=tuple(files),
     )

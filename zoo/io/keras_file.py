@@ -6,13 +6,17 @@ in it is a plain part of Keras.  This is stricter than Keras' own safe mode, whi
 also constructs classes that happen to be registered, and layers that open files.
 """
 
+import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from zoo.core.errors import BadPackage
+from zoo.io.hdf5_file import check_hdf5
 
 MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 """What a ``.keras`` archive consists of."""
@@ -47,6 +51,10 @@ FORBIDDEN = {
 """Classes of Keras itself that a network of this kind never needs."""
 LARGEST_CONFIG_BYTES = 32 * 2**20
 """A description beyond this size is not that of a network."""
+BLANK_BYTES = 2**26
+"""Size of weights that is believed however small the archive is, bytes."""
+DENSEST = 20
+"""Most bytes per stored byte of larger weights; trained ones hardly shrink."""
 
 _VALUES = frozenset(
     {
@@ -63,8 +71,8 @@ _VALUES = frozenset(
 def check_keras_file(path: str | Path) -> None:
     """Refuse a ``.keras`` file that holds anything but plain parts of Keras.
 
-    Only the archive's directory and ``config.json`` are read; nothing is
-    deserialised and Keras is not imported.
+    Only the directories of the archive and of the weights, and ``config.json`` are
+    read; nothing is deserialised and Keras is not imported.
 
     Parameters
     ----------
@@ -76,7 +84,8 @@ def check_keras_file(path: str | Path) -> None:
     BadPackage
         If the file is no Keras 3 archive, is damaged, holds files that do not belong
         there, Lambda or other code-carrying layers, or a class or function from
-        outside Keras, at any depth.
+        outside Keras, at any depth; or if its weights lead to other files or are
+        declared larger than they are.
     """
     path = Path(path)
     for entry in _objects(_config(path), path):
@@ -86,6 +95,7 @@ def check_keras_file(path: str | Path) -> None:
                 f"{path.name} holds {fault}; it was not loaded, "
                 "only networks of plain Keras layers are"
             )
+    _check_weights(path)
 
 
 def _config(path: Path) -> Any:
@@ -123,6 +133,29 @@ def _config(path: Path) -> Any:
         raise BadPackage(f"{path.name} cannot be read: {error}") from error
     except ValueError as error:
         raise BadPackage(f"{path.name} has a damaged config.json: {error}") from error
+
+
+def _check_weights(path: Path) -> None:
+    """Refuse weights that lead to other files or are declared larger than they are."""
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("model.weights.h5")
+        if entry.file_size > max(BLANK_BYTES, DENSEST * entry.compress_size):
+            raise BadPackage(
+                f"{path.name} was not loaded: its weights would fill "
+                f"{entry.file_size / 2**30:.2g} GiB, {entry.compress_size} bytes are "
+                "there"
+            )
+        h5py: Any = import_module("h5py")
+        try:
+            with h5py.File(io.BytesIO(archive.read(entry)), "r") as file:
+                check_hdf5(file, size=entry.file_size, name=path.name)
+        except (OSError, KeyError, RuntimeError, ValueError, EOFError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise BadPackage(
+                f"{path.name} has damaged weights; get it again ({reason})"
+            ) from error
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise BadPackage(f"{path.name} cannot be read: {error}") from error
 
 
 def _objects(config: Any, path: Path) -> Iterator[dict[str, Any]]:

@@ -240,6 +240,12 @@ def _open_address(url: str) -> Package:
     files += [opened.weights[entry] for entry in _RUNNABLE if entry in opened.weights]
     for source, digest in map(file_of, filter(None, files)):
         target = opened.path_of(source)
+        address = urljoin(url, source)
+        if urlsplit(address)[:2] != urlsplit(url)[:2]:
+            raise BadPackage(
+                f"{url} refers to {source!r} on another server, which is not asked; "
+                "download the package as a zip and give its path"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
-        fetch(urljoin(url, source), target, sha256=digest)
+        fetch(address, target, sha256=digest)
     return opened

@@ -7,14 +7,19 @@ from urllib.parse import urlsplit
 
 from zoo.core.errors import BadPackage
 from zoo.core.files import sha256
+from zoo.core.formats import ONNX
 from zoo.io.archives import unsafe_name
 from zoo.io.description import NAMES, Tensor, file_of, read_description, tensors
+from zoo.io.onnx_file import check_onnx_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
 """The folder of the import package ``zoo``."""
+
+MAX_DOCUMENTATION = 2**18
+"""Characters of a package's documentation that are read."""
 
 
 class Package:
@@ -95,14 +100,18 @@ class Package:
         Raises
         ------
         BadPackage
-            If there is no such entry, or its file is missing or differs from the hash
-            in the description.
+            If there is no such entry, or its file is missing, differs from the hash in
+            the description, or declares more than it holds.
         """
         if entry not in self.weights:
             raise BadPackage(
                 f"{self.name} has no {entry} weights; it has {', '.join(self.weights)}"
             )
-        return self._checked_file(self.weights[entry])
+        path = self._checked_file(self.weights[entry])
+        if entry == ONNX.entry and entry not in self._checked:
+            check_onnx_file(path)
+            self._checked.add(entry)
+        return path
 
     def test_input(self) -> "NDArray[Any]":
         """Return the test tensor of the first input."""
@@ -119,9 +128,24 @@ class Package:
 
         path = self._checked_file(tensor["test_tensor"])
         try:
-            return np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            # a map is made only of what the file holds
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+        except (ValueError, EOFError, SyntaxError, TypeError, OSError) as error:
             raise BadPackage(f"{path} is not a readable tensor ({error})") from error
+
+    def documentation(self) -> str:
+        """Return the text that documents the package, empty if it has none.
+
+        Raises
+        ------
+        BadPackage
+            If the description names a file outside the folder.
+        """
+        path = self.path_of(file_of(self.rdf.get("documentation") or "README.md")[0])
+        if not path.is_file():
+            return ""
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(MAX_DOCUMENTATION)
 
     def path_of(self, source: str) -> Path:
         """Return where a file that the description names lies; it may be missing.
@@ -138,7 +162,13 @@ class Package:
                 f"{self.name} refers to the file {source!r} outside its folder; get "
                 "the package from a source you trust"
             )
-        return self.folder / local
+        path = self.folder / local
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise BadPackage(
+                f"{source!r} of {self.name} is a link to outside its folder; get the "
+                "package from a source you trust"
+            )
+        return path
 
     def _checked_file(self, entry: Any) -> Path:
         source, stated = file_of(entry)

@@ -239,6 +239,64 @@ class ArrayPlanes:
             self._close()
 
 
+class InvertedPlanes:
+    """Planes of whole numbers in which zero is white, turned around.
+
+    Parameters
+    ----------
+    planes
+        The planes as stored.
+    top
+        The number that is black; None to turn every bit, which is the same for a type
+        that is used in full.
+    """
+
+    def __init__(self, planes: Planes, top: int | None) -> None:
+        self._planes = planes
+        self._top = top
+
+    def read(self, numbers: NDArray[np.intp]) -> Array:
+        """Return the planes of these numbers, (n, y, x, s)."""
+        planes = self._planes.read(numbers)
+        if self._top is None:
+            return np.invert(planes)
+        return (self._top - np.minimum(planes, self._top)).astype(planes.dtype)
+
+    def close(self) -> None:
+        """Close open files."""
+        self._planes.close()
+
+
+def inverted(
+    planes: Planes, dtype: np.dtype[Any], bits: int, name: str
+) -> InvertedPlanes:
+    """Return planes in which zero is white with zero as black.
+
+    Parameters
+    ----------
+    planes
+        The planes as stored.
+    dtype
+        Type of a pixel.
+    bits
+        That a pixel has in the file.
+    name
+        What to call the file in messages.
+
+    Raises
+    ------
+    BadInput
+        If pixels are no whole numbers, among which nothing says what is black.
+    """
+    if dtype.kind not in "uib":
+        raise BadInput(
+            f"{name} stores white as zero with pixels of type {dtype.name}, which "
+            "leaves open what black is; invert it and save it again"
+        )
+    partial = dtype.kind == "u" and bits < 8 * dtype.itemsize
+    return InvertedPlanes(planes, 2**bits - 1 if partial else None)
+
+
 def check_complete(planes: RawPlanes, count: int, name: str) -> None:
     """Refuse a file that ends before its last plane does.
 
@@ -249,10 +307,15 @@ def check_complete(planes: RawPlanes, count: int, name: str) -> None:
     """
     missing = planes.missing()
     if missing is not None:
-        raise BadInput(
-            f"{name} is truncated: it describes {count} images and ends inside "
-            f"number {missing + 1}; copy it again"
-        )
+        raise truncated(name, count, missing)
+
+
+def truncated(name: str, count: int, complete: int) -> BadInput:
+    """Return the error for a file that holds fewer images than it describes."""
+    return BadInput(
+        f"{name} is truncated: it describes {count} images and ends inside number "
+        f"{complete + 1}; copy it again"
+    )
 
 
 def first_line(error: BaseException) -> str:

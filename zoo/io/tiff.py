@@ -7,6 +7,7 @@ with the length of a recording.
 
 import json
 import logging
+import lzma
 import math
 import struct
 import zlib
@@ -28,8 +29,11 @@ from zoo.io.readers import (
     RawPlanes,
     check_complete,
     first_line,
+    inverted,
+    truncated,
 )
 from zoo.io.tiff_metadata import add_metadata
+from zoo.io.tiff_sizes import check_directories, check_ome, check_page
 
 # what tifffile and the decoders raise on damaged files
 _DAMAGE = (
@@ -42,16 +46,16 @@ _DAMAGE = (
     AssertionError,
     RuntimeError,
     OSError,
+    EOFError,
+    ImportError,
+    MemoryError,
+    SyntaxError,  # of XML
     struct.error,
     zlib.error,
+    lzma.LZMAError,
 )
-# of the TIFF field types BYTE, ASCII, SHORT ... IFD8
-_BYTES_OF_TYPE = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1)) | {
-    16: 8,
-    17: 8,
-    18: 8,
-}
 _PLAIN_FLAGS = frozenset({"uniform", "shaped", "imagej"})
+_MINISWHITE = 0
 _RGB_PHOTOMETRICS = frozenset({2, 6, 8})  # RGB, YCbCr, CIELab
 
 
@@ -115,15 +119,19 @@ class PagePlanes:
             with _quiet_tifffile():
                 tif = self._tiff(which)
                 tif.filehandle.seek(int(self._offsets[page]))
-                data: Array = TiffPage(tif, index=page).asarray()
+                described = TiffPage(tif, index=page)
+                check_page(described, f"image {page + 1} of {self.files[which]}")
+                data: Array = described.asarray()
             return data.reshape(self._per_page, *self.shape)
         except _DAMAGE as error:
             self.close()
-            remedy = (
-                "install imagecodecs or save it uncompressed"
-                if "imagecodecs" in str(error)
-                else "the file is damaged, copy it again"
-            )
+            remedy = "the file is damaged, copy it again"
+            if "imagecodecs" in str(error):
+                remedy = "install imagecodecs or save it uncompressed"
+            elif isinstance(error, EOFError):
+                remedy = "its data break off, copy it again"
+            elif isinstance(error, MemoryError):
+                remedy = "it needs more memory than there is"
             raise BadInput(
                 f"image {page + 1} of {self.files[which]} cannot be decoded; {remedy} "
                 f"({first_line(error)})"
@@ -145,8 +153,9 @@ def open_tiff(path: Path) -> Found:
         If it is no TIFF, truncated, a colour image, or refers to missing files.
     """
     try:
+        smallest = check_directories(path)
         with _quiet_tifffile(), TiffFile(path) as tif:
-            return _describe(tif, path)
+            return _describe(tif, path, smallest)
     except OSError as error:
         raise BadInput(
             f"{path} cannot be read: {error.strerror or error}; check the name and "
@@ -159,10 +168,12 @@ def open_tiff(path: Path) -> Found:
         ) from error
 
 
-def _describe(tif: TiffFile, path: Path) -> Found:
+def _describe(tif: TiffFile, path: Path, smallest: int) -> Found:
     name = str(path)
     if not len(tif.pages):
         raise BadInput(f"{name} is truncated: it holds no image; copy it again")
+    if tif.is_ome and (xml := tif.ome_metadata):
+        check_ome(xml, path, smallest=smallest)
     plain = _plain_chain(tif)
     all_series: list[Any] = [plain] if plain else list(tif.series)
     series: Any = all_series[0]
@@ -171,12 +182,6 @@ def _describe(tif: TiffFile, path: Path) -> Found:
         raise BadInput(
             f"{name} is truncated: the list of its images breaks off after "
             f"{len(tif.pages)}; copy it again"
-        )
-    last: Any = tif.pages.get(len(tif.pages) - 1)
-    if not all(_values_are_inside(tif, page.offset) for page in (first, last)):
-        raise BadInput(
-            f"{name} is truncated: what describes its images lies beyond the end; "
-            "copy it again"
         )
     if int(first.photometric) in _RGB_PHOTOMETRICS and first.samplesperpixel > 1:
         raise BadInput(f"{name} {RGB_REMEDY}")
@@ -200,6 +205,10 @@ def _describe(tif: TiffFile, path: Path) -> Found:
     add_metadata(found, tif, imagej)
     if isinstance(planes, PagePlanes):
         planes.read(np.zeros(1, np.intp))  # a codec that is missing shows here
+    page: Any = series.keyframe
+    if int(page.photometric) == _MINISWHITE:
+        found.planes = inverted(planes, planes.dtype, int(page.bitspersample), name)
+        found.notes.append("white is stored as zero; the image was inverted")
     return found
 
 
@@ -211,25 +220,6 @@ def _chain_is_complete(tif: TiffFile) -> bool:
     tif.filehandle.seek(position)
     tail = tif.filehandle.read(tif.tiff.offsetsize)
     return len(tail) == tif.tiff.offsetsize and not any(tail)
-
-
-def _values_are_inside(tif: TiffFile, offset: int) -> bool:
-    """Say whether the values of an image directory lie within the file.
-
-    tifffile leaves out what it cannot read, and with it may go the OME-XML.
-    """
-    file, tiff = tif.filehandle, tif.tiff
-    entry = struct.Struct(tiff.byteorder + ("HHQQ" if tif.is_bigtiff else "HHII"))
-    inline = 8 if tif.is_bigtiff else 4
-    file.seek(offset)
-    head = file.read(tiff.tagnosize)
-    count = struct.unpack(tiff.tagnoformat, head)[0]
-    directory = file.read(count * entry.size)
-    for _, kind, length, position in entry.iter_unpack(directory):
-        size = length * _BYTES_OF_TYPE.get(kind, 0)
-        if size > inline and position + size > file.size:
-            return False
-    return True
 
 
 def _planes(
@@ -246,15 +236,18 @@ def _planes(
     # page after page in several files is no contiguous series of one
     start: int | None = None if series.is_multifile else series.dataoffset
     if start is not None:
+        within = (path.stat().st_size - start) // step
+        if within < count:
+            raise truncated(name, count, within)
         raw = RawPlanes(
             (path,),
             start + np.arange(count, dtype=np.int64) * step,
             shape=plane,
             dtype=dtype,
         )
-        check_complete(raw, count, name)
         return raw, (path,)
 
+    check_page(series.keyframe, name)
     listed = len(series)
     per_page = math.prod(series.keyframe.shape) // math.prod(plane)
     if per_page * listed != count or not per_page:

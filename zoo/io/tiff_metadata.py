@@ -3,6 +3,7 @@
 import html
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from tifffile import TiffFile
@@ -55,20 +56,20 @@ def _from_ome(
     Only two kinds of element are wanted, so the text, which grows with the number of
     frames, is searched instead of parsed.
     """
-    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
+    pixels = next(elements(xml, "Pixels"), None)
     if pixels is None:
         return None, None, ()
-    end = re.search(r"</(?:\w+:)?Pixels\s*>", xml)
-    body = xml[pixels.end() : end.start() if end else len(xml)]
+    rest = xml[xml.find(pixels) + len(pixels) :]
+    body = re.split(r"Pixels\s*>", rest, maxsplit=1)[0]
     names: list[str] = []
-    for channel in re.finditer(r"<(?:\w+:)?Channel\b[^>]*>", body):
-        name = _attribute(channel.group(), "Name")
+    for channel in elements(body, "Channel"):
+        name = attribute(channel, "Name")
         if name:
             names.append(name)
     edges: list[float] = []
     for axis in "ZYX":
-        nm = unit_nm(_attribute(pixels.group(), f"PhysicalSize{axis}Unit") or "µm")
-        text = _attribute(pixels.group(), f"PhysicalSize{axis}")
+        nm = unit_nm(attribute(pixels, f"PhysicalSize{axis}Unit") or "µm")
+        text = attribute(pixels, f"PhysicalSize{axis}")
         edges.append(_number(text) * (nm or math.nan))
     z_nm = plausible_step_nm(edges[0])
     return plausible_nm(edges[1], edges[2]), z_nm, tuple(names)
@@ -82,6 +83,26 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def _attribute(element: str, name: str) -> str | None:
+def elements(xml: str, name: str) -> Iterator[str]:
+    """Yield the opening tags of a name, in time proportional to the text.
+
+    Examples
+    --------
+    >>> list(elements('<OME:Pixels SizeT="2"><Plane/></OME:Pixels>', "Pixels"))
+    ['<OME:Pixels SizeT="2">']
+    """
+    end = 0
+    while (start := xml.find("<", end)) >= 0:
+        end = xml.find(">", start)
+        if end < 0:
+            return
+        words = xml[start + 1 : end].split(None, 1)
+        tag = words[0].rstrip("/") if words else "/"
+        if tag[:1] != "/" and tag.rpartition(":")[2] == name:
+            yield xml[start : end + 1]
+
+
+def attribute(element: str, name: str) -> str | None:
+    """Return the value of an attribute of an opening tag, None if it has none."""
     match = re.search(rf"\s{name}\s*=\s*(\"[^\"]*\"|'[^']*')", element)
     return html.unescape(match.group(1)[1:-1]) if match else None

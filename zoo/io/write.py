@@ -1,8 +1,11 @@
 """Writing image stacks: OME-TIFF and ImageJ TIFF, complete or not at all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,6 +15,8 @@ from zoo.core.files import replacing
 
 PixelSize = float | Mapping[str, float] | None
 """Edge of a pixel, nm: one number for y and x, or by letter; None if not known."""
+
+_PLACEHOLDER = UUID("e6d3cb1f-0000-5000-8000-000000000000")
 
 
 def write_ome_tiff(
@@ -82,7 +87,8 @@ def write_ome_planes(
 ) -> None:
     """Write an OME-TIFF plane by plane, of any length in little memory.
 
-    An existing file is replaced, when the new one is complete.
+    An existing file is replaced, when the new one is complete.  Equal arguments give
+    equal bytes: the identifier that the format wants is made from them.
 
     Parameters
     ----------
@@ -125,9 +131,15 @@ def write_ome_planes(
         if len(channel_names) != channels:
             raise ValueError(f"{len(channel_names)} names for {channels} channels")
         metadata["Channel"] = {"Name": list(channel_names)}
-    source = (
-        cast("NDArray[Any]", planes) if isinstance(planes, np.ndarray) else iter(planes)
-    )
+    # tifffile's own identifier names the machine and the moment
+    metadata["UUID"] = str(_PLACEHOLDER)
+    stated = json.dumps([list(shape), np.dtype(dtype).str, metadata])
+    digest = hashlib.sha256(stated.encode())
+    if isinstance(planes, np.ndarray):
+        source: Any = cast("NDArray[Any]", planes)
+        digest.update(_bytes_of(source))
+    else:
+        source = _hashed(planes, digest)
     with replacing(target) as temporary:
         tifffile.imwrite(
             temporary,
@@ -138,6 +150,32 @@ def write_ome_planes(
             photometric="minisblack",
             metadata=metadata,
         )
+        _identify(temporary, UUID(bytes=digest.digest()[:16], version=5))
+
+
+def _hashed(planes: Iterable[NDArray[Any]], digest: Any) -> Iterator[NDArray[Any]]:
+    """Pass planes on and their bytes to a hash."""
+    for plane in planes:
+        digest.update(_bytes_of(plane))
+        yield plane
+
+
+def _bytes_of(pixels: NDArray[Any]) -> memoryview:
+    return memoryview(cast(Any, np.ascontiguousarray(pixels).reshape(-1).view("u1")))
+
+
+def _identify(path: Path, identifier: UUID) -> None:
+    """Put an identifier in the place of the one for all files, of the same length."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as tif:  # a long one stands behind the pixels
+        tag: Any = tif.pages.first.tags["ImageDescription"]
+        start, length = int(tag.valueoffset), int(tag.count)
+    with path.open("r+b") as file:
+        file.seek(start)
+        place = file.read(length).index(str(_PLACEHOLDER).encode())
+        file.seek(start + place)
+        file.write(str(identifier).encode())
 
 
 def write_imagej_tiff(

@@ -9,7 +9,15 @@ import numpy as np
 
 from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
-from zoo.core.files import scratch, swap_folder, write_json, write_text
+from zoo.core.files import (
+    new_folder,
+    refuse_existing,
+    replacing,
+    scratch,
+    swap_folder,
+    write_json,
+    write_text,
+)
 from zoo.core.formats import FORMATS, KERAS, ONNX, SAVED_MODEL
 from zoo.core.processing import apply
 from zoo.core.recipe import Recipe
@@ -26,6 +34,11 @@ from zoo.package.describe import (
 )
 from zoo.package.document import readme_text, regenerate
 from zoo.package.images import write_cover, write_sample
+from zoo.package.replacement import (
+    refuse_foreign,
+    require_own_archive,
+    written_before,
+)
 from zoo.package.tensors import output_names
 from zoo.package.trained import METRICS, RECIPE, Trained, read_trained, record_of
 from zoo.package.zips import zip_folder
@@ -41,6 +54,7 @@ def build_package(
     formats: Sequence[str] = (KERAS.name, ONNX.name),
     recipe: Recipe | None = None,
     score: bool = True,
+    overwrite: bool = False,
 ) -> Path:
     """Build a package and put it in place only if it passes its verification.
 
@@ -59,6 +73,10 @@ def build_package(
         it.
     score
         Whether to measure the scores of weights that have none.
+    overwrite
+        Whether the folder and the archive of an earlier run may be replaced.  Files
+        that it did not write stay; where one of them is in the way, nothing is written.
+        In the checkout the package is always replaced.
 
     Returns
     -------
@@ -67,6 +85,8 @@ def build_package(
 
     Raises
     ------
+    BadInput
+        If something stands in the place of folder or archive that may not be replaced.
     BadPackage
         If the source is neither a run nor a package, a format is unknown, or a
         check fails; then nothing has changed.
@@ -77,24 +97,41 @@ def build_package(
         package = Package(trained.folder)
         for entry in package.weights:
             package.weights_path(entry)
-    in_checkout = destination is None
-    parent = _specs() if in_checkout else Path(destination or ".")
-    parent.mkdir(parents=True, exist_ok=True)
+    if destination is None:
+        return _into_checkout(trained, chosen, score=score)
+    target = Path(destination) / trained.recipe.name
+    archive = target.with_name(f"{target.name}.zip")
+    refuse_existing(archive, overwrite=overwrite)
+    require_own_archive(archive)
+    written = written_before(target) if overwrite else None
+    with new_folder(target, replaces=written, sources=[trained.folder]) as place:
+        with scratch(target) as part:
+            folder = part / target.name
+            folder.mkdir()
+            _keep_prose(trained, target, folder)
+            write_package(trained, folder, formats=chosen, score=score)
+            require_verified(folder)
+            refuse_foreign(target, folder, written or [])
+            for file in sorted(folder.iterdir()):
+                shutil.move(file, place / file.name)
+        with replacing(archive, overwrite=overwrite) as part:
+            zip_folder(place, part)
+    return target
+
+
+def _into_checkout(trained: Trained, formats: Sequence[str], *, score: bool) -> Path:
+    """Put a package into ``specs/``, and what is generated from it beside it."""
+    parent = _specs()
     target = parent / trained.recipe.name
     with scratch(target) as part:
         folder = part / target.name
         folder.mkdir()
         _keep_prose(trained, target, folder)
-        if in_checkout:
-            chosen = [name for name in chosen if name != SAVED_MODEL.name]
+        chosen = [name for name in formats if name != SAVED_MODEL.name]
         write_package(trained, folder, formats=chosen, score=score)
         require_verified(folder)
-        if not in_checkout:
-            archive = zip_folder(folder, part / f"{folder.name}.zip")
-            archive.replace(parent / archive.name)
         swap_folder(folder, target)
-    if in_checkout:
-        regenerate(parent.parent)
+    regenerate(parent.parent)
     return target
 
 

@@ -1,10 +1,13 @@
 """Archives whose bytes depend on their contents only."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from zoo.core.errors import BadPackage
 from zoo.core.files import replacing
+from zoo.io.description import MAX_BYTES, NAMES, parse_description
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -13,6 +16,19 @@ def read_members(path: Path) -> dict[str, bytes]:
     """Return the files in an archive, in its order."""
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+def is_own_package(path: Path) -> bool:
+    """Say whether an archive is a package that this zoo wrote."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(NAMES[0]) as file:
+            rdf = parse_description(file.read(MAX_BYTES + 1), str(path))
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, BadPackage):
+        return False
+    except (NotImplementedError, RuntimeError):  # unknown compression, encryption
+        return False
+    config = rdf.get("config")
+    return isinstance(config, dict) and bool(config.get("superres_zoo"))
 
 
 def write_zip(path: Path, members: Mapping[str, bytes]) -> None:

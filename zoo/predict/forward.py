@@ -32,6 +32,7 @@ def forward(
     *,
     plan: Plan,
     scaled: bool = False,
+    first: int = 0,
 ) -> np.ndarray:
     """Run a network with its declared processing on frames.
 
@@ -51,6 +52,8 @@ def forward(
         Tiles and batches.
     scaled
         Whether frames have a scale of the recording in place of the declared one.
+    first
+        Frames of the recording before these, for messages.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def forward(
     Raises
     ------
     BadPackage
-        If the network's output is not what its description promises.
+        If the network's output is not what its description promises, or not finite.
     """
     grid = contract.grid
     count, *sizes, _ = frames.shape
@@ -96,7 +99,25 @@ def forward(
             for front, size, scale in zip(plan.offset, sizes, scales, strict=True)
         )
         output = output[:, *new, *part]
-    return _finished(output, contract.after, f"b{grid.output_space}c")
+    _require_finite(output, first, "the network's output")
+    finished = _finished(output, contract.after, f"b{grid.output_space}c")
+    if finished is not output:
+        _require_finite(finished, first, "the postprocessed output")
+    return finished
+
+
+def _require_finite(output: np.ndarray, first: int, what: str) -> None:
+    """Refuse an output with NaN or infinite values."""
+    for number, image in enumerate(output, start=first + 1):
+        finite = np.isfinite(image)
+        if finite.all():
+            continue
+        share = 100 * (1 - finite.mean())
+        raise BadPackage(
+            f"{what} for frame {number} is NaN or infinite in {share:.2g} % of its "
+            f"{'pixels' if image.ndim > 1 else 'values'}; nothing is written, look for "
+            "extreme values in the frame (zoo check) or get the package again"
+        )
 
 
 def _calls(
@@ -141,6 +162,7 @@ def _finished(
     rows = max(1, _STRIP_PIXELS // per_row) if pointwise and len(axes) > 2 else along
     for image, target in zip(output, finished, strict=True):
         for start in range(0, along, rows):
-            strip = apply(operations, image[None, start : start + rows], axes)
+            with np.errstate(over="ignore", invalid="ignore"):  # refused afterwards
+                strip = apply(operations, image[None, start : start + rows], axes)
             target[start : start + rows] = strip[0]
     return finished

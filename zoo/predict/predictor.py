@@ -238,7 +238,7 @@ class Predictor:
         return task.start(recording, self.contract, self.options.task), plan
 
     def _output(
-        self, recording: Recording, frames: np.ndarray, plan: Plan
+        self, recording: Recording, frames: np.ndarray, plan: Plan, first: int
     ) -> np.ndarray:
         """Return what the network makes of frames, group by group of channels."""
         outputs: list[np.ndarray] = []
@@ -252,6 +252,7 @@ class Predictor:
                     part if scaled is None else scaled,
                     plan=plan,
                     scaled=scaled is not None,
+                    first=first,
                 )
             )
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
@@ -268,7 +269,7 @@ class Predictor:
         timing = Timing(time.perf_counter())
         chunk = max(1, plan.chunk // len(recording.groups))
         for first, frames in recording.chunks(chunk):
-            output = self._output(recording, frames, plan)
+            output = self._output(recording, frames, plan, first)
             for product in running.add(frames, output, first):
                 sink.take(product)
             timing.note(len(frames))

@@ -14,6 +14,7 @@ from zoo.io.description import file_of
 from zoo.io.package import Package
 from zoo.predict.contract import read_contract
 from zoo.verify import isolated
+from zoo.verify.bounds import check_paths, check_weights, is_bounded
 from zoo.verify.compare import absent_kernels, relative_error
 from zoo.verify.trials import NotApplicable, Trials, as_frames
 
@@ -33,11 +34,15 @@ network alone do not."""
 
 
 class Examination:
-    """The checks of one package; each returns what it found or raises."""
+    """The checks of one package; each returns what it found or raises.
+
+    A package that names files outside its folder is refused as a whole.
+    """
 
     def __init__(
         self, package: Package, scratch: Path, entries: Sequence[str] | None
     ) -> None:
+        check_paths(package)
         self.package = package
         self.scratch = scratch
         self.rdf: dict[str, Any] = package.rdf
@@ -111,6 +116,7 @@ class Examination:
         """Check that bioimageio.core passes the package with this weights entry."""
         if entry in UNTESTED:
             raise NotApplicable("bioimageio.core does not run this format")
+        check_weights(self.package, entry)
         target = self.scratch / f"core-{entry}.npy"
         answer = self._core_answer(f"official {entry}")
         if answer.get("error"):
@@ -270,7 +276,7 @@ class Examination:
     def _core_requests(self) -> Iterator[tuple[str, dict[str, Any]]]:
         folder = str(self.package.folder)
         for entry in self.entries:
-            if entry in UNTESTED:
+            if entry in UNTESTED or not is_bounded(self.package, entry):
                 continue
             target = str(self.scratch / f"core-{entry}.npy")
             yield (
@@ -286,12 +292,12 @@ class Examination:
         if not self.ours or contract is None or not self.entries:
             return
         declared, larger = self.trials.tiles()
-        if not declared:
+        entry = ONNX.entry if ONNX.entry in self.entries else self.entries[0]
+        if not declared or not is_bounded(self.package, entry):
             return
         grid = contract.grid
         image = self.trials.resized(self.package.test_input(), {"b": 1} | larger)
         halos = {a: (grid.axes[a].halo or 0) * grid.scale(a) for a in declared}
-        entry = ONNX.entry if ONNX.entry in self.entries else self.entries[0]
         yield (
             "tiles",
             {
@@ -337,7 +343,11 @@ class Examination:
             return []
 
     def _runnable(self) -> list[str]:
-        return [entry for entry in self.entries if entry in BY_ENTRY]
+        return [
+            entry
+            for entry in self.entries
+            if entry in BY_ENTRY and is_bounded(self.package, entry)
+        ]
 
     def _outputs(self, kind: str) -> list[np.ndarray]:
         """Return the raw outputs of a weights file for two inputs."""

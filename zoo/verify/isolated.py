@@ -287,7 +287,7 @@ def _single_entry(folder: Path, entry: str, scratch: Path) -> Path:
     shutil.copytree(folder, copy)
     path = copy / "rdf.yaml"
     if not path.is_file():  # other programs name it differently
-        path = next(p for p in sorted(copy.iterdir()) if p.suffix in (".yaml", ".yml"))
+        path = copy / "bioimageio.yaml"
     rdf = yaml.safe_load(path.read_text(encoding="utf-8"))
     kept = rdf["weights"][entry]
     kept.pop("parent", None)

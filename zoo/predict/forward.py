@@ -116,7 +116,7 @@ def _require_finite(output: np.ndarray, first: int, what: str) -> None:
         raise BadPackage(
             f"{what} for frame {number} is NaN or infinite in {share:.2g} % of its "
             f"{'pixels' if image.ndim > 1 else 'values'}; nothing is written, look for "
-            "extreme values in the frame (zoo check) or get the package again"
+            "extreme values in the frame or get the package again"
         )
 
 

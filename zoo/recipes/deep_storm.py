@@ -40,20 +40,27 @@ all-zero output; so blurs narrow, conditions widen and the price rises in steps.
 
 
 def curriculum(
-    epochs: tuple[int, ...], *, steps: int, batch_size: int, crop_px: int
+    epochs: tuple[int, ...],
+    *,
+    steps: int,
+    batch_size: int,
+    crop_px: int,
+    way: tuple[dict[str, Any], ...] = CURRICULUM,
 ) -> list[Stage]:
     """Return the stages that lead to the full task.
 
     Parameters
     ----------
     epochs
-        Epochs in each step of `CURRICULUM`; 0 leaves a step out.
+        Epochs in each step of the way; 0 leaves a step out.
     steps
         Batches per epoch.
     batch_size
         Samples per batch.
     crop_px
         Edge of the training frames, camera px.
+    way
+        Changes to the recipe, step by step.
     """
     return [
         Stage(
@@ -62,7 +69,7 @@ def curriculum(
             batch_size=batch_size,
             changes={"source__crop_px": crop_px} | changes,
         )
-        for count, changes in zip(epochs, CURRICULUM, strict=True)
+        for count, changes in zip(epochs, way, strict=True)
         if count
     ]
 

@@ -5,45 +5,22 @@ from zoo.core.recipe import Budget, Stage, Threshold
 from zoo.losses import BlurredSpikes
 from zoo.models.deep_storm_fast import DEEP_STORM_FAST
 from zoo.objectives.supervised import Supervised
-from zoo.recipes.deep_storm import BRIGHT, DEEP_STORM_MICROTUBULES, thresholds
+from zoo.recipes.deep_storm import (
+    BRIGHT,
+    DEEP_STORM_MICROTUBULES,
+    curriculum,
+    thresholds,
+)
 from zoo.simulate.filament_frames import FilamentFrames
 from zoo.test_sets.filaments import FilamentTestSet
 
-BEGINNING = (
+WAY = (
     BRIGHT | {"objective__loss__sparsity": 0.05},
     {"objective__loss__sparsity": 0.1},
+    {},
 )
 """Way to the full task, as in `zoo.recipes.deep_storm`: uniform frames of bright
 emitters, then all conditions under a price that rises."""
-
-
-def curriculum(
-    epochs: tuple[int, int, int], *, steps: int, batch_size: int, crop_px: int
-) -> list[Stage]:
-    """Return the stages of `BEGINNING` and one of the full task.
-
-    Parameters
-    ----------
-    epochs
-        Epochs in each; 0 leaves a stage out.
-    steps
-        Batches per epoch.
-    batch_size
-        Samples per batch.
-    crop_px
-        Edge of the training frames, camera px.
-    """
-    return [
-        Stage(
-            epochs=count,
-            steps=steps,
-            batch_size=batch_size,
-            changes={"source__crop_px": crop_px} | changes,
-        )
-        for count, changes in zip(epochs, (*BEGINNING, {}), strict=True)
-        if count
-    ]
-
 
 DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
     name="deep_storm_fast_microtubules",
@@ -61,13 +38,15 @@ DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
     test_set=FilamentTestSet(),
     budgets={
         "smoke": Budget(
-            stages=(*curriculum((2, 2, 2), steps=15, batch_size=4, crop_px=13),),
+            stages=(
+                *curriculum((2, 2, 2), steps=15, batch_size=4, crop_px=13, way=WAY),
+            ),
             warmup_steps=5,
             validation_samples=8,
         ),
         "cpu": Budget(
             stages=(
-                *curriculum((2, 2, 20), steps=250, batch_size=16, crop_px=20),
+                *curriculum((2, 2, 20), steps=250, batch_size=16, crop_px=20, way=WAY),
                 Stage(epochs=2, steps=100, batch_size=16),
             ),
             learning_rate=2e-3,
@@ -76,7 +55,7 @@ DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
         ),
         "gpu": Budget(
             stages=(
-                *curriculum((2, 3, 40), steps=400, batch_size=32, crop_px=20),
+                *curriculum((2, 3, 40), steps=400, batch_size=32, crop_px=20, way=WAY),
                 Stage(epochs=10, steps=200, batch_size=32),
             ),
             learning_rate=2e-3,

@@ -18,7 +18,7 @@ from zoo.core.contract import CONDITION, Range
 from zoo.core.localizations import Localizations
 from zoo.physics.camera import Camera
 from zoo.physics.curves import along_curves, curves
-from zoo.simulate.frames import MARGIN_PX, DensityFrames
+from zoo.simulate.frames import MARGIN_PX, DensityFrames, waves
 from zoo.simulate.pairs import Scene, render
 
 NEIGHBOURHOOD_NM = 250.0
@@ -354,14 +354,3 @@ def cell_haze(rng: np.random.Generator, size: int) -> np.ndarray:
             cell -= rng.uniform(0.3, 0.9) * (distance < 0.4 * radius * outline)
         haze += gaussian_filter(cell, np.exp(rng.uniform(*np.log((1.0, 8.0)))))
     return haze
-
-
-def waves(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Return a few long sine waves within [-1, 1], (y, x)."""
-    y, x = np.mgrid[:size, :size]
-    total = np.zeros((size, size))
-    for _ in range(3):
-        angle, phase = rng.uniform(0, 2 * np.pi, 2)
-        along = (np.cos(angle) * x + np.sin(angle) * y) / rng.uniform(20.0, 100.0)
-        total += np.sin(2 * np.pi * along + phase)
-    return total / 3

@@ -239,7 +239,7 @@ def _background_shape(
     """Return a smooth relative background, (y, x), with a mean near one."""
     if rng.random() < 0.4:
         return np.ones((size, size))
-    shape = 1.0 + 0.3 * rng.uniform(0, 1) * _waves(rng, size)
+    shape = 1.0 + 0.3 * rng.uniform(0, 1) * waves(rng, size)
     if haze is not None and rng.random() < 0.5:
         bins = np.linspace(0, edge_nm, size + 1)
         cloud = np.histogram2d(haze[:, 1], haze[:, 0], bins=(bins, bins))[0]
@@ -248,7 +248,7 @@ def _background_shape(
     return np.maximum(shape, 0.1)
 
 
-def _waves(rng: np.random.Generator, size: int) -> np.ndarray:
+def waves(rng: np.random.Generator, size: int) -> np.ndarray:
     """Return a few long sine waves within [-1, 1], (y, x)."""
     y, x = np.mgrid[:size, :size]
     total = np.zeros((size, size))

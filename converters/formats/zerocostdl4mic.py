@@ -24,7 +24,7 @@ from converters.packages import refuse_filled
 from zoo.core.errors import BadPackage
 from zoo.core.files import scratch
 from zoo.core.formats import KERAS
-from zoo.io.keras_file import check_keras_file
+from zoo.io.keras_network import load_network
 from zoo.io.library import open_package
 from zoo.io.package import Package
 from zoo.predict.contract import read_contract
@@ -32,7 +32,7 @@ from zoo.tasks.density import Density
 
 NORMALIZATION_FACTOR = 100.0
 """Height that targets are scaled to, in the paper and here; the notebook measures its
-threshold and its confidence in this unit."""
+threshold and its response in this unit."""
 
 _BLOCKS = (
     *((width, "MaxPooling2D 2x2") for width in (32, 64, 128)),
@@ -68,10 +68,9 @@ def to_zerocostdl4mic(package: str | Path, directory: str | Path) -> Path:
     """
     directory = Path(directory)
     refuse_filled(directory)
-    opened = open_package(str(package))
+    opened = open_package(str(package), needs=KERAS.entry)
     path = opened.weights_path(KERAS.entry)
-    check_keras_file(path)
-    model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
+    model = load_network(path)
     network, standardise, upsampling = split(model, opened.name)
     mean = -float(standardise.offset) / float(standardise.scale)
     std = 1.0 / float(standardise.scale)

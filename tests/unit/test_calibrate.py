@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from zoo.calibrate.optics import PupilCalibration, load_psf, read_optics
-from zoo.calibrate.write import calibrate
+from zoo.calibrate.write import WrongOptions, calibrate
 from zoo.core.errors import BadInput
 from zoo.physics.pupil import PupilOptics, PupilPsf
 
@@ -77,14 +77,44 @@ def test_what_cannot_be_used_is_refused(tmp_path, stack, pixel, text):
 
 def test_the_sign_of_the_step_is_asked_for(tmp_path):
     source = save(tmp_path / "b.tif", beads())
-    with pytest.raises(BadInput, match="its sign cannot be found"):
+    with pytest.raises(WrongOptions, match="its sign cannot be found"):
         calibrate(source, tmp_path / "o.json", na=1.45, wavelength_nm=670.0)
+    with pytest.raises(WrongOptions, match="give a negative --z-step-nm"):
+        calibrate(source, tmp_path / "o.json", reverse_z=True, **OPTIONS)
     with pytest.raises(BadInput, match="must not be 0"):
         calibrate(source, tmp_path / "o.json", **(OPTIONS | {"z_step_nm": 0.0}))
     with pytest.raises(BadInput, match="na must be below immersion_index"):
         calibrate(
             source, tmp_path / "o.json", pixel_nm=100.0, **(OPTIONS | {"na": 1.6})
         )
+
+
+def test_a_call_without_the_optics_is_a_wrong_call(tmp_path, zoo):
+    source = save(tmp_path / "b.tif", beads())
+    code, _, error = zoo("calibrate", source, "-o", tmp_path / "o.json")
+    assert code == 2
+    assert "needs --na, --z-step-nm, --wavelength-nm" in error
+
+
+def test_the_other_sign_of_the_step_reverses_even_modes(tmp_path):
+    source = save(tmp_path / "b.tif", beads())
+    text = []
+    for step in (200.0, -200.0):
+        output = tmp_path / f"{step:+.0f}.json"
+        options = OPTIONS | {"z_step_nm": step, "pixel_nm": 100.0}
+        text += calibrate(source, output, **options)
+    modes = [
+        {(n, m): value for n, m, value in read_optics(tmp_path / name).zernikes_rad}
+        for name in ("+200.json", "-200.json")
+    ]
+    for (n, _), value in modes[0].items():
+        assert abs(value - (-1) ** (n + 1) * modes[1][n, _]) < 0.03
+    up, down = (f"(2, 2) {mode[2, 2]:+.3f}" for mode in modes)
+    warned = [line for line in text if line.startswith("The sign")]
+    assert len(warned) == 2
+    assert abs(modes[0][2, 2] - 0.6) < 0.03
+    assert f"such as (2, 2) {-modes[0][2, 2]:+.3f}" in warned[0]
+    assert up != down
 
 
 def test_nodes_stay_in_their_folder(tmp_path):

@@ -154,9 +154,23 @@ def trust_lines(calibration: BeadCalibration) -> list[str]:
         f"chi² {trust.chi_square:.2f}: {_verdict(trust)}",
         "The sign of the z step cannot be found from beads on the coverslip: "
         f"{calibration.focus_nm[1] - calibration.focus_nm[0]:+g} nm was taken as "
-        "given. With the wrong sign depths come out reversed.",
+        f"given. With the other sign the same images give {_reversed(fit)}, and depths "
+        "come out reversed.",
     ]
     return [*(f"note: {note}" for note in calibration.notes), *lines]
+
+
+def _reversed(fit: PupilRetrieval) -> str:
+    """Name what a scan in the other direction would show: even modes turn around."""
+    even = [i for i, (n, _) in enumerate(fit.modes) if n % 2 == 0]
+    if not even:
+        return "the same aberrations"
+    largest = max(even, key=lambda i: abs(fit.coefficients_rad[i]))
+    n, m = fit.modes[largest]
+    return (
+        f"all modes of even n with opposite signs, such as ({n}, {m}) "
+        f"{-fit.coefficients_rad[largest]:+.3f}"
+    )
 
 
 def _planes(recording: Stack, z_step_nm: float) -> tuple[np.ndarray, list[str]]:

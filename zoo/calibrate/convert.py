@@ -10,11 +10,28 @@ from zoo.core.errors import BadInput
 from zoo.io.calibrations import (
     Calibration,
     PicassoCalibration,
+    PicassoSpline,
     SmapCalibration,
     agreed_pixel_nm,
 )
 from zoo.physics.spline_psf import SplinePsf
 from zoo.physics.tabulated import measured_psf
+
+CONVENTIONS = {
+    "SMAP": (
+        "slices are taken to go from the coverslip into the sample, and the first axis "
+        "of the coefficients to be the rows of the image"
+    ),
+    "Picasso": (
+        "the scan is taken to have gone up from the coverslip, so that Picasso's "
+        "positive depths lie deeper in the sample"
+    ),
+    "uiPSF": (
+        "slices are taken to go from the coverslip into the sample, with the axes "
+        "(z, y, x)"
+    ),
+}
+"""What is assumed of axes and depth where a program's file does not state it."""
 
 
 def convert(
@@ -63,6 +80,8 @@ def convert(
                 reference_slice=calibration.reference_slice,
                 z_sign=z_sign,
             )
+        elif isinstance(calibration, PicassoSpline):
+            psf = _picasso_spline(calibration, pixel, z_sign)
         else:
             stack, zero = calibration.stack, calibration.reference_slice
             if z_sign < 0:
@@ -88,6 +107,25 @@ def convert(
         z_range_nm=(low, high),
     )
     return optics, nodes.astype(np.float32)
+
+
+def _picasso_spline(
+    calibration: PicassoSpline, pixel_nm: float, z_sign: int
+) -> SplinePsf:
+    psf = SplinePsf.from_polynomials(
+        calibration.coefficients,
+        pixel_nm=pixel_nm,
+        step_nm=calibration.step_nm,
+        first_z_nm=-calibration.reference_slice * calibration.step_nm,
+    )
+    if z_sign < 0:
+        return psf
+    return SplinePsf(  # its slices go towards the coverslip
+        psf.nodes[::-1],
+        pixel_nm=pixel_nm,
+        step_nm=psf.step_nm,
+        first_z_nm=-psf.z_range_nm[1],
+    )
 
 
 def _gaussian(

@@ -1,12 +1,12 @@
 """What ``zoo calibrate`` does: a file in, ``optics.json`` and its companions out."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from zoo.calibrate.beads import calibrate_beads, trust_lines
-from zoo.calibrate.convert import convert
+from zoo.calibrate.convert import CONVENTIONS, convert
 from zoo.calibrate.figure import draw_beads
 from zoo.calibrate.optics import OpticsFile
 from zoo.core.errors import BadInput
@@ -14,22 +14,18 @@ from zoo.core.files import refuse_existing, replacing
 from zoo.io.calibrations import is_calibration, read_calibration
 
 
+class WrongOptions(BadInput):
+    """Options that a source needs and did not get, or that mean nothing for it."""
+
+
 def calibrate(
     source: Path,
     output: Path,
     *,
-    na: float | None = None,
-    z_step_nm: float | None = None,
-    wavelength_nm: float | None = None,
     pixel_nm: float | None = None,
-    immersion_index: float = 1.518,
-    sample_index: float = 1.33,
-    bead_diameter_nm: float = 0.0,
-    camera_offset: float = 0.0,
-    photons_per_count: float = 1.0,
-    region_px: int | None = None,
-    z_sign: Literal[1, -1] = 1,
+    reverse_z: bool = False,
     overwrite: bool = False,
+    **beads: float | None,
 ) -> list[str]:
     """Write optics from a bead stack or from a calibration of another program.
 
@@ -40,16 +36,15 @@ def calibrate(
     output
         Name of ``optics.json``; ``.png`` (beads) or ``.npz`` (splines) of the same stem
         lie beside it.
-    na, z_step_nm, wavelength_nm, immersion_index, sample_index, bead_diameter_nm
-        As in `zoo.calibrate.beads.calibrate_beads`; the first three are needed there.
     pixel_nm
         Camera pixel in the sample.
-    camera_offset, photons_per_count, region_px
-        As in `zoo.calibrate.beads.calibrate_beads`.
-    z_sign
-        -1 to reverse the depths of a calibration.
+    reverse_z
+        Whether to reverse the depths of a calibration.
     overwrite
         Whether to replace files.
+    beads
+        `BEAD_OPTIONS` by name, for bead stacks; None for what is not given.  The first
+        three are needed.
 
     Returns
     -------
@@ -58,9 +53,15 @@ def calibrate(
 
     Raises
     ------
+    WrongOptions
+        If an option is missing, or has no meaning for this source.
     BadInput
-        If the source cannot be used, a file exists, or an option is missing.
+        If the source cannot be used, or a file exists.
     """
+    given = {name: value for name, value in beads.items() if value is not None}
+    unknown = set(given) - set(BEAD_OPTIONS)
+    if unknown:
+        raise TypeError(f"there is no option {', '.join(sorted(unknown))}")
     if output.suffix != ".json":
         raise BadInput(f"{output} must end in .json; give -o optics.json")
     if not output.parent.is_dir():
@@ -68,56 +69,87 @@ def calibrate(
     if pixel_nm is not None and not pixel_nm > 0:
         raise BadInput(f"--pixel-size-nm must be positive, not {pixel_nm}; give nm")
     if is_calibration(source):
-        beside = output.with_suffix(".npz")
-        _refuse(source, (output, beside), overwrite=overwrite)
-        read = read_calibration(source)
-        optics, nodes = convert(
-            read, path=source, nodes_name=beside.name, pixel_nm=pixel_nm, z_sign=z_sign
+        if given:
+            raise WrongOptions(
+                f"{source} is a calibration of another program, for which "
+                f"{', '.join(map(_option, given))} mean nothing; leave them out"
+            )
+        return _converted(
+            source,
+            output,
+            pixel_nm=pixel_nm,
+            z_sign=-1 if reverse_z else 1,
+            overwrite=overwrite,
         )
-        if nodes is None:
-            _write(output, optics, overwrite=overwrite)
-            written = [output]
-        else:
-            with replacing(beside, overwrite=overwrite) as part:
-                np.savez_compressed(part, nodes=nodes)
-            _write(output, optics, overwrite=overwrite)
-            written = [output, beside]
-        low, high = optics.z_range_nm or (0.0, 0.0)
-        return [
-            f"{read.program} calibration as optics of the kind {optics.kind!r}: pixel "
-            f"{optics.pixel_nm:.4g} nm, depths {low:.0f} to {high:.0f} nm",
-            "Depth is taken to grow from the coverslip into the sample; --reverse-z "
-            "turns it around.",
-            *map(str, written),
-        ]
-    needed = {
-        "--na": na, "--z-step-nm": z_step_nm, "--wavelength-nm": wavelength_nm,
-    }  # fmt: skip
-    missing = [name for name, value in needed.items() if value is None]
-    if na is None or z_step_nm is None or wavelength_nm is None:
-        raise BadInput(
+    missing = [_option(name) for name in BEAD_OPTIONS[:3] if name not in given]
+    if missing:
+        raise WrongOptions(
             f"a bead stack needs {', '.join(missing)}; the z step is positive if the "
             "focal plane goes into the sample (its sign cannot be found from beads)"
         )
+    if reverse_z:
+        raise WrongOptions(
+            "--reverse-z is for calibrations of other programs; give a negative "
+            "--z-step-nm for a bead stack that was taken downwards"
+        )
     picture = output.with_suffix(".png")
     _refuse(source, (output, picture), overwrite=overwrite)
-    result = calibrate_beads(
-        source,
-        na=na,
-        z_step_nm=z_step_nm,
-        wavelength_nm=wavelength_nm,
-        pixel_nm=pixel_nm,
-        immersion_index=immersion_index,
-        sample_index=sample_index,
-        bead_diameter_nm=bead_diameter_nm,
-        camera_offset=camera_offset,
-        photons_per_count=photons_per_count,
-        region_px=region_px,
-    )
+    options: Any = given
+    result = calibrate_beads(source, pixel_nm=pixel_nm, **options)
     with replacing(picture, overwrite=overwrite) as part:
         draw_beads(part, result)
     _write(output, result.optics, overwrite=overwrite)
     return [*trust_lines(result), str(output), str(picture)]
+
+
+BEAD_OPTIONS = (
+    "na",
+    "z_step_nm",
+    "wavelength_nm",
+    "immersion_index",
+    "sample_index",
+    "bead_diameter_nm",
+    "camera_offset",
+    "photons_per_count",
+    "region_px",
+)
+"""Options of `zoo.calibrate.beads.calibrate_beads` that `calibrate` takes."""
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _converted(
+    source: Path,
+    output: Path,
+    *,
+    pixel_nm: float | None,
+    z_sign: Literal[1, -1],
+    overwrite: bool,
+) -> list[str]:
+    """Write the optics that another program's calibration states."""
+    beside = output.with_suffix(".npz")
+    _refuse(source, (output, beside), overwrite=overwrite)
+    read = read_calibration(source)
+    optics, nodes = convert(
+        read, path=source, nodes_name=beside.name, pixel_nm=pixel_nm, z_sign=z_sign
+    )
+    written = [output]
+    if nodes is not None:
+        with replacing(beside, overwrite=overwrite) as part:
+            np.savez_compressed(part, nodes=nodes)
+        written.append(beside)
+    _write(output, optics, overwrite=overwrite)
+    low, high = optics.z_range_nm or (0.0, 0.0)
+    turned = "reversed, as asked for" if z_sign < 0 else "--reverse-z turns it around"
+    return [
+        f"{read.program} calibration as optics of the kind {optics.kind!r}: pixel "
+        f"{optics.pixel_nm:.4g} nm, depths {low:.0f} to {high:.0f} nm",
+        "Here x runs along columns, y along rows, and depth grows from the coverslip "
+        f"into the sample: {CONVENTIONS[read.program]}; {turned}.",
+        *map(str, written),
+    ]
 
 
 def _refuse(source: Path, targets: tuple[Path, ...], *, overwrite: bool) -> None:

@@ -9,6 +9,14 @@ it into a point-spread function is `zoo.calibrate.convert`'s.
 and ``z0``, the slice of depth 0.  A pixel size is not stated.  Assumed: the first axis
 are the rows of the image, ``z0`` counts from 0 like the fitter's depth.
 
+**Picasso**, HDF5 of a spline calibration: ``coefficients``, whose numbers in the order
+of the file are (z, y, x, power of z, of y, of x), the powers rising; the attribute
+``metadata`` is JSON with ``model``, ``n_intervals`` (x, y, z), ``z_step_nm``,
+``z_init`` and ``z_center``, the middle of the scan and the slice of depth 0 counted
+from 0, ``magnification_factor`` and ``pixelsize``.  Of one channel only.  As everywhere
+in Picasso, positive depths lie beyond the focal plane in a scan that goes up from the
+coverslip, so that slices go down; this is the sign used here.
+
 **Picasso**, YAML of an astigmatism calibration: ``X Coefficients`` and ``Y
 Coefficients``, polynomials of the widths in camera pixels over z in nm, highest power
 first; ``Step size in nm``, ``Number of frames``; fitted depths are multiplied by
@@ -89,7 +97,22 @@ class UipsfCalibration:
     program: str = "uiPSF"
 
 
-Calibration = SmapCalibration | PicassoCalibration | UipsfCalibration
+@dataclass(frozen=True, eq=False)
+class PicassoSpline:
+    """A cubic spline of Picasso, whose slices go towards the coverslip."""
+
+    coefficients: np.ndarray
+    """(z, y, x, 64) coefficients, the power of x running fastest."""
+    step_nm: float
+    """Distance of slices in the sample, nm."""
+    reference_slice: float
+    """Slice of depth 0, counted from 0."""
+    pixel_nm: float | None
+    """Camera pixel, nm."""
+    program: str = "Picasso"
+
+
+Calibration = SmapCalibration | PicassoCalibration | PicassoSpline | UipsfCalibration
 
 
 def is_calibration(path: Path) -> bool:
@@ -122,7 +145,7 @@ def read_calibration(path: Path) -> Calibration:
         if head.startswith(_MATLAB_73):
             return _from_hdf5(path, _smap_73)
         if head.startswith(_HDF5):
-            return _from_hdf5(path, _uipsf)
+            return _from_hdf5(path, _hdf5)
         if path.suffix.lower() in (".yaml", ".yml"):
             return _picasso(path)
     except BadInput:
@@ -133,8 +156,8 @@ def read_calibration(path: Path) -> Calibration:
             f"{error}); save it again with the program that made it"
         ) from error
     raise BadInput(
-        f"{path} is no calibration of SMAP (.mat), Picasso (.yaml) or uiPSF (.h5); "
-        "give one of these, or a bead stack"
+        f"{path} is no calibration of SMAP (.mat), Picasso (.yaml, .hdf5) or uiPSF "
+        "(.h5); give one of these, or a bead stack"
     )
 
 
@@ -256,14 +279,52 @@ def _picasso(path: Path) -> PicassoCalibration:
     )
 
 
+def _hdf5(file: Any, path: Path) -> PicassoSpline | UipsfCalibration:
+    spline = "coefficients" in file and "metadata" in file.attrs
+    return _picasso_spline(file, path) if spline else _uipsf(file, path)
+
+
+def _picasso_spline(file: Any, path: Path) -> PicassoSpline:
+    stated: dict[str, Any] = json.loads(file.attrs["metadata"])
+    needed = ("model", "n_intervals", "z_step_nm", "z_center", "magnification_factor")
+    missing = [name for name in needed if name not in stated]
+    if missing:
+        raise BadInput(f"{path} lacks {', '.join(missing)}; calibrate again")
+    if stated["model"] != "spline-3d" or stated.get("n_channels", 1) != 1:
+        raise BadInput(
+            f"{path} is a calibration of the kind {stated['model']!r}; a spline-3d of "
+            "one channel is needed"
+        )
+    coefficients = _array(file["coefficients"], path)
+    shape = tuple(int(n) for n in reversed(stated["n_intervals"]))
+    if len(shape) != 3 or coefficients.size != 64 * math.prod(shape):
+        raise BadInput(
+            f"{path} has {coefficients.size} coefficients, which do not fill "
+            f"n_intervals {stated['n_intervals']}; calibrate again"
+        )
+    _finite(path, coefficients, "coefficients")
+    magnification = float(stated["magnification_factor"])
+    step = float(stated["z_step_nm"])
+    _positive(path, magnification_factor=magnification, z_step_nm=step)
+    middle = float(stated.get("z_init", stated["z_center"]))
+    zero = middle + (float(stated["z_center"]) - middle) / magnification
+    pixel: Any = stated.get("pixelsize")
+    return PicassoSpline(
+        coefficients.reshape(*shape, 64).astype(np.float32),
+        step * magnification,
+        zero,
+        None if pixel is None else float(pixel),
+    )
+
+
 def _uipsf(file: Any, path: Path) -> UipsfCalibration:
     result = file.get("res")
     if result is not None and "I_model" not in result and "channel0" in result:
         result = result["channel0"]
     if result is None or "I_model" not in result:
         raise BadInput(
-            f"{path} holds no res/I_model; give the .h5 file that uiPSF wrote, not its "
-            "data"
+            f"{path} holds neither res/I_model of uiPSF nor coefficients of Picasso; "
+            "give the file of the calibration, not its data"
         )
     stack = _array(result["I_model"], path)
     if stack.ndim != 3 or min(stack.shape) < 4:

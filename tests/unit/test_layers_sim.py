@@ -8,7 +8,9 @@ import pytest
 from keras import ops
 
 from zoo.core.random import generator
+from zoo.core.sim_pattern import LENGTH
 from zoo.layers.sim.components import components, plane_waves
+from zoo.layers.sim.entrance import enterable
 from zoo.layers.sim.pattern import PatternEstimate, estimate_pattern
 from zoo.layers.sim.reconstruction import (
     MAPS,
@@ -87,7 +89,8 @@ def as_estimate(pattern, optics, size):
         tensor([pattern.modulations]),
         tensor([optics.cutoff_per_um * optics.pixel_nm / 1000]),
         tensor([attenuation_of(optics)]),
-        tensor([10.0]),
+        tensor([[10.0] * 3]),
+        tensor([[1.0] * 3]),
     )
 
 
@@ -143,7 +146,8 @@ def test_the_pattern_of_every_structure_is_found(acquisitions):
         assert turned.min() > np.cos(0.2)
         ratio = pattern.modulation / taken.pattern.modulations
         assert np.abs(ratio - 1).max() < 0.25
-        assert pattern.clarity > 4
+        assert pattern.clarity.min() > 4
+        assert pattern.gate.min() > 0.9
 
 
 def test_the_transfer_of_the_microscope_is_found(acquisitions):
@@ -192,6 +196,37 @@ def test_frames_without_pattern_have_next_to_no_modulation():
     frames = uniform + rng.normal(0, 0.01, taken.frames.shape)
     pattern = estimate(frames)
     assert pattern.modulation.max() < 0.05
+
+
+def test_an_orientation_without_pattern_counts_as_uniform_illumination():
+    taken = acquisition(3, "er")
+    frames = taken.frames.reshape(1, 128, 128, 3, 3).copy()
+    rng = np.random.default_rng(4)
+    frames[..., 1, :] = frames[..., 1, :].mean(axis=-1, keepdims=True)
+    frames[..., 1, :] += rng.normal(0, 0.01, frames[..., 1, :].shape)
+    pattern = estimate(frames.reshape(1, 128, 128, 9))
+    assert pattern.modulation[1] < 0.02
+    assert pattern.modulation[[0, 2]].min() > 0.3
+
+
+def test_a_pattern_that_is_known_takes_the_place_of_the_estimate(acquisitions):
+    image = keras.Input((128, 128, 9))
+    graph = keras.Model(image, ops.concatenate(reconstructions(image), axis=-1))
+    told = enterable(graph)
+    assert told is not None
+    taken = acquisitions[0]
+    frames = tensor(np.concatenate([taken.frames, taken.frames]))
+    own = as_estimate(taken.pattern, taken.optics, 128)
+    parts = (own.vectors, own.phasors, own.modulation, own.cutoff, own.attenuation)
+    row = np.concatenate([ops.convert_to_numpy(part).ravel() for part in parts])
+    rows = np.stack([row, np.zeros(LENGTH)])
+    found = ops.convert_to_numpy(told([frames, tensor(rows)]))
+    images = reconstruct(*components(frames[:1]), own, REGULARISATIONS)
+    known = ops.convert_to_numpy(images[0])[0, 0]
+    np.testing.assert_allclose(found[0, ..., 1], known[::2, ::2], atol=1e-4)
+    alone = ops.convert_to_numpy(graph(frames))
+    np.testing.assert_allclose(found[1], alone[1], atol=1e-5)
+    assert np.abs(found[0] - alone[0]).max() > 1e-3
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])

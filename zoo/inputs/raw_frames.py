@@ -1,20 +1,15 @@
-"""Raw frames of structured illumination: exposures of one field, in which order.
-
-Under three orientations of the illumination pattern with three phases each, the mean
-over the phases of an orientation is the image under uniform illumination, the same for
-every orientation.  The mean over the orientations of a phase is not: fringes remain.
-So nine frames tell in which order they are, if there is more light than noise.
-"""
+"""Raw frames of structured illumination: exposures of one field, in which order."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from zoo.core.contract import Contract, Input, Options, Recording
 from zoo.core.errors import BadInput, BadPackage
-from zoo.inputs.frames import FrameOptions
+from zoo.inputs.frame_order import Order, swapped
+from zoo.inputs.frames import FrameOptions, chosen_part, to_trained_pixel
 from zoo.inputs.recording import (
     StackRecording,
     check_fit,
@@ -26,46 +21,23 @@ from zoo.inputs.recording import (
 if TYPE_CHECKING:
     from zoo.io.stacks import Stack
 
-Order = Literal["angle-major", "phase-major"]
-
-ORDERS: tuple[Order, Order] = ("angle-major", "phase-major")
-"""How raw frames follow each other: all phases of an angle, or all angles of a phase,
-first."""
-
 NAME = "raw frames"
 """What they are called."""
 
-LOW_BAND = 0.25
-"""Cycles per pixel below which images differ by fringes and motion."""
-
-NOISE_BAND = 0.5
-"""Cycles per pixel beyond which, in the corners, there is only noise; objectives pass
-nothing there if the pixels are small enough for super-resolution."""
-
-FITS = 0.25
-"""Part of the frames' differences that may lie between means that should be equal."""
-
-NO_FRINGES = 1e-4
-"""Power of the differences, relative to that of the image, of fringes too weak to be
-any.  Simulated raw frames have 3e-4 to 3e-2 for contrasts from 0.3 to 1; the power
-falls with the square of the contrast."""
-
-_SIGMAS = 5.0  # a chance of 1e-6: a warning is never noise
-_UNCERTAIN = 3.0
-_COLOURED = 1.5  # ratio of two bands of noise that is not white
-_ACROSS = 4.0  # times what lies across means: more is motion rather than fringes
-_GROUPS = 8  # of nine frames are enough
-_EDGE_PX = 512
-_SMALLEST_PX = 32
-_LOOKED_AT = 4  # frames that are judged by whether they are raw frames in this order
+COUNTS = (5, 4, 7, 6, 8)
+"""Phases per orientation that are tried where those of the package do not fit, the
+commonest first."""
 
 
 class RawFrameOptions(FrameOptions):
     """What a user may decide about how raw frames are read."""
 
     frame_order: Order | None = None
-    """Order of raw frames in the recording, if it differs from the package's:
-    angle-major (phases of an angle in a row) or phase-major."""
+    """Order of raw frames in the recording: angle-major (phases of an angle in a row)
+    or phase-major; found by the illumination pattern if left out."""
+    phases: int | None = Field(default=None, ge=3)
+    """Raw frames per angle of the illumination pattern, if their number leaves it open:
+    5 where 15 images make one."""
 
 
 class RawFrames(Input):
@@ -80,6 +52,7 @@ class RawFrames(Input):
     options: ClassVar[type[Options]] = RawFrameOptions
     border: ClassVar[str] = "edge"
     channel_word: ClassVar[str] = NAME
+    resamples: ClassVar[bool] = True
     kind: Literal["raw_frames"] = "raw_frames"
     orientations: int = Field(default=3, ge=1)
     """Orientations of the illumination pattern."""
@@ -106,26 +79,76 @@ class RawFrames(Input):
             )
         normalization = getattr(options, "normalization", "auto")
         scaling = chosen_scaling("image", normalization, contract, name=name)
-        order: Order = getattr(options, "frame_order", None) or self.order
-        stack = open_frames(
-            source,
-            contract,
-            channels=channels,
-            pixel_size_nm=pixel_size_nm,
-            group=NAME,
+        order: Order | None = getattr(options, "frame_order", None)
+        known = (self.orientations, self.phases) == (3, 3)
+        given = getattr(options, "phases", None)
+        if not known and given not in (None, self.phases):
+            raise BadInput(
+                f"{name} takes {self.phases} phases of {self.orientations} angles as "
+                f"they are, not {given}; leave --phases out"
+            )
+        counts = (
+            (self.phases, *(COUNTS if known else ())) if given is None else (given,)
         )
+        stack = self._opened(source, contract, counts, pixel_size_nm)
         with closing_on_error(stack):
-            check_fit(stack, contract, name=name, channels=channels)
-        return _RawRecording(
+            check_fit(stack, contract, name=name, channels=stack.channels)
+            stack, part = chosen_part(stack, options)
+        stack, resampling = to_trained_pixel(stack, contract, options)
+        shared: dict[str, Any] = {
+            "scaling": scaling,
+            "groups": (slice(0, channels),),
+            "diffraction_limited": True,
+            "content": "image",
+            "resampling": resampling,
+            "part": part,
+        }
+        if not known:
+            order = order or self.order
+            arrange = self._arrange(order)
+            return OrderedRecording(
+                stack, contract, order=order, arrange=arrange, **shared
+            )
+        from zoo.inputs.sim.recording import SimRecording
+
+        return SimRecording(
             stack,
             contract,
-            scaling=scaling,
-            groups=(slice(0, channels),),
-            diffraction_limited=True,
-            arrange=self._arrange(order),
+            phases=stack.channels // self.orientations,
             order=order,
-            judged=(self.orientations, self.phases) == (3, 3),
+            wanted=self.order,
+            **shared,
         )
+
+    def _opened(
+        self,
+        source: Any,
+        contract: Contract,
+        counts: tuple[int, ...],
+        pixel_size_nm: float | None,
+    ) -> "Stack":
+        """Open a stack whose images make whole groups for a number of phases."""
+        first: BadInput | None = None
+        for phases in counts:
+            channels = self.orientations * phases
+            try:
+                stack = open_frames(
+                    source,
+                    contract,
+                    channels=channels,
+                    pixel_size_nm=pixel_size_nm,
+                    group=NAME,
+                )
+            except BadInput as error:
+                first = first or error
+                continue
+            if stack.channels in {self.orientations * count for count in counts}:
+                return stack
+            stack.close()
+            first = first or BadInput(
+                f"{stack.source} has {stack.channels} channels, {channels} are needed"
+            )
+        raise first or BadInput("no number of phases is left to try")
 
     def _arrange(self, order: Order) -> Callable[[np.ndarray], np.ndarray] | None:
         """Return what brings frames of an order into that of the network."""
@@ -134,244 +157,20 @@ class RawFrames(Input):
         inner, outer = self.orientations, self.phases
         if self.order == "phase-major":
             inner, outer = outer, inner
-        return lambda frames: _swapped(frames, outer, inner)
+        return lambda frames: swapped(frames, outer, inner)
 
 
-class _RawRecording(StackRecording):
-    """Raw frames that are judged by the order they look like."""
+class OrderedRecording(StackRecording):
+    """Raw frames of any number of orientations and phases, in a known order."""
 
     def __init__(
-        self,
-        stack: "Stack",
-        contract: Contract,
-        *,
-        order: Order,
-        judged: bool,
-        **settings: Any,
+        self, stack: "Stack", contract: Contract, *, order: Order, **settings: Any
     ) -> None:
         super().__init__(stack, contract, **settings)
         self._order = order
-        self._judged = judged
-
-    def warnings(self) -> list[str]:
-        """Return what a user should know, an order that looks wrong included."""
-        warnings = super().warnings()
-        if self._judged:
-            text = order_warning(self.stack.read(0, _LOOKED_AT), self._order)
-            if text is not None:
-                warnings.insert(len(self.stack.notes), text)
-        return warnings
 
     def report(self) -> dict[str, Any]:
         """Return what was read, how it was scaled, and the order of the frames."""
         report = super().report()
         report["options"]["frame_order"] = self._order
         return report
-
-
-def reordered(frames: np.ndarray, order: str) -> np.ndarray:
-    """Return nine raw frames with all phases of an angle first.
-
-    Parameters
-    ----------
-    frames
-        (t, y, x, 9).
-    order
-        Order they are in, one of `ORDERS`.
-
-    Returns
-    -------
-    frames : (t, y, x, 9)
-        A view or a copy.
-
-    Raises
-    ------
-    BadInput
-        If there is no such order.
-    ValueError
-        If there are not nine channels.
-
-    Examples
-    --------
-    >>> reordered(np.arange(9)[None, None, None], "phase-major").tolist()
-    [[[[0, 3, 6, 1, 4, 7, 2, 5, 8]]]]
-    """
-    _check(frames, order)
-    return frames if order == "angle-major" else _swapped(frames, 3, 3)
-
-
-def _swapped(frames: np.ndarray, outer: int, inner: int) -> np.ndarray:
-    """Return frames (..., outer * inner) with the two parts of c in another order."""
-    table = frames.reshape(*frames.shape[:-1], outer, inner)
-    return np.swapaxes(table, -1, -2).reshape(frames.shape)
-
-
-def order_warning(frames: np.ndarray, order: str) -> str | None:
-    """Say what speaks against raw frames being in an order, if anything does.
-
-    The differences between the nine frames of an image are split as in an analysis of
-    variance, after each was scaled to the brightness of their mean: between the means
-    over phases (2 degrees of freedom), between the means over angles (2), and the rest
-    (4).  Their power at low frequencies is compared with that of the noise, which is
-    read in the corners of the spectrum.  Where the order is right, the first part is
-    noise and the others are alike.  Without enough light to tell, nothing is said.
-
-    Parameters
-    ----------
-    frames
-        (t, y, x, 9) counts; a few groups of the middle of the field are looked at.
-    order
-        Order they are said to be in, one of `ORDERS`.
-
-    Returns
-    -------
-    warning
-        One line, if another order fits clearly better, or if the frames do not look
-        like raw frames of structured illumination at all; otherwise None.
-
-    Raises
-    ------
-    BadInput
-        If there is no such order.
-    ValueError
-        If there are not nine channels.
-    """
-    _check(frames, order)
-    parts = _split(frames)
-    if parts is None:
-        return None
-    stated, other = parts.rows, parts.columns  # in the order of the frames
-    if order == "phase-major":
-        stated, other = other, stated
-    alternative = ORDERS[1 - ORDERS.index(order)]
-
-    error = parts.error  # of a part with one degree of freedom
-    fringes = (2 * (parts.rows + parts.columns) + 4 * parts.rest) / 8
-    if fringes + _SIGMAS * error / 8**0.5 < NO_FRINGES * parts.image:
-        return (
-            "the images do not look like raw SIM frames: the nine of an image are the "
-            "same but for noise, without fringes; use a package for widefield images"
-        )
-    if fringes < _SIGMAS * error / 8**0.5:
-        return None  # too dark to tell
-    tolerance = max(FITS * fringes, _UNCERTAIN * error / 2**0.5)
-    if stated < tolerance:
-        return None
-    across = _ACROSS * max(parts.rest, 0)
-    clear = stated - other > _SIGMAS * error and stated < across
-    if other < tolerance and clear:
-        return (
-            f"the raw frames look {alternative}, not {order}: only so do the three "
-            "phases of every angle add up to the same image; give the frame order "
-            f"{alternative}"
-        )
-    both = other >= tolerance and min(stated, other) > _SIGMAS * error / 2**0.5
-    moved = stated - across > 2 * _SIGMAS * error
-    if parts.white and (both or moved):
-        return (
-            "the images do not look like raw SIM frames: in no known order "
-            f"({', '.join(ORDERS)}) do the three phases of every angle add up to the "
-            "same image; check what the recording holds and whether the sample moved"
-        )
-    return None
-
-
-class _Parts(NamedTuple):
-    """Power of differences beyond that of noise, in units of the noise."""
-
-    rows: float
-    """Between the means of frames 1-3, 4-6 and 7-9."""
-    columns: float
-    """Between the means of every third frame."""
-    rest: float
-    """What is left."""
-    image: float
-    """The mean of all frames."""
-    error: float
-    """Standard deviation of a part with one degree of freedom."""
-    white: bool
-    """Whether the noise is the same in two bands, and so in the low one."""
-
-
-def _split(frames: np.ndarray) -> _Parts | None:
-    """Split the differences of frames; None if there is nothing to see."""
-    from scipy import fft  # takes a while; only recordings of raw frames need it
-
-    count, height, width, _ = frames.shape
-    if min(height, width) < _SMALLEST_PX:
-        return None
-    box = tuple(
-        slice((n - min(n, _EDGE_PX)) // 2, (n + min(n, _EDGE_PX)) // 2)
-        for n in (height, width)
-    )
-    looked_at = min(count, _GROUPS)
-    spacing = (count - 1) / max(looked_at - 1, 1)
-    chosen = [round(number * spacing) for number in range(looked_at)]
-    height, width = (s.stop - s.start for s in box)
-    window = _taper(height)[:, None] * _taper(width)[None]
-    f_y, f_x = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-    radius = np.hypot(f_y, f_x)
-    once = (f_x > 0) & (f_x < 0.5)  # modes whose conjugate is not there, too
-    low = once & (radius < LOW_BAND) & (radius > 2 / min(height, width))
-    middle = (NOISE_BAND + 0.5**0.5) / 2
-    near, far = (
-        once & (radius > NOISE_BAND) & (radius <= middle),
-        once & (radius > middle),
-    )
-
-    powers = np.zeros((5, 3))  # rows, columns, rest, all, image in three bands
-    for index in chosen:
-        group = np.moveaxis(frames[index][box].astype(np.float64), -1, 0)
-        spectra = fft.rfft2(_alike(group) * window)
-        table = spectra.reshape(3, 3, *spectra.shape[1:])
-        mean = table.mean((0, 1))
-        rows, columns = table.mean(1) - mean, table.mean(0) - mean
-        rest = table - rows[:, None] - columns[None] - mean
-        squares = [
-            3 * (np.abs(rows) ** 2).sum(0) / 2,
-            3 * (np.abs(columns) ** 2).sum(0) / 2,
-            (np.abs(rest) ** 2).sum((0, 1)) / 4,
-        ]
-        squares += [(2 * squares[0] + 2 * squares[1] + 4 * squares[2]) / 8]
-        squares += [9 * np.abs(mean) ** 2]
-        for part, square in zip(powers, squares, strict=True):
-            part += [square[band].mean() for band in (low, near, far)]
-    image = powers[4, 0]
-    if image <= 0:
-        return None
-    noise = max((powers[3, 1] + powers[3, 2]) / 2, 1e-9 * image)
-    # a window makes neighbouring modes alike: fewer of them are independent
-    alike = window.size * (window**4).sum() / (window**2).sum() ** 2
-    return _Parts(
-        *(float(part) for part in powers[:3, 0] / noise - 1),
-        image=float(image / noise - 1),
-        error=float((alike / (low.sum() * len(chosen))) ** 0.5),
-        white=bool(powers[3, 1] < _COLOURED * powers[3, 2]),
-    )
-
-
-def _taper(length: int) -> np.ndarray:
-    """Return a window that rises over a quarter of its length at either end."""
-    place = (np.arange(length) + 0.5) / length
-    edge = np.minimum(place, 1 - place)
-    return np.sin(np.pi / 2 * np.minimum(4 * edge, 1)) ** 2
-
-
-def _alike(group: np.ndarray) -> np.ndarray:
-    """Return frames (frame, y, x) as bright as their mean, without their background."""
-    group = group - group.mean((1, 2), keepdims=True)
-    mean = group.mean(0)
-    power = float((mean**2).sum())
-    if power <= 0:
-        return group
-    gain = (group * mean).sum((1, 2), keepdims=True) / power
-    return group - (gain - 1) * mean
-
-
-def _check(frames: np.ndarray, order: str) -> None:
-    if order not in ORDERS:
-        raise BadInput(
-            f"there is no frame order {order!r}; choose {' or '.join(ORDERS)}"
-        )
-    if frames.ndim != 4 or frames.shape[-1] != 9:
-        raise ValueError(f"raw frames must be (t, y, x, 9), not {frames.shape}")

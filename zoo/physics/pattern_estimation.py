@@ -269,10 +269,34 @@ def _fitted(
     wave: np.ndarray,
     phases: np.ndarray,
 ) -> tuple[np.ndarray, float]:
-    """Fit the phases and the modulation of an orientation to a known carrier.
+    """Fit the phases and the modulation of an orientation to a known carrier."""
+    factors, variance = frame_factors(raw, sample, number, wave)
+    return phases_of_factors(factors, phases, variance)
+
+
+def frame_factors(
+    raw: FrameSpectra, sample: Sample, number: int, wave: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return the factor that the shifted band has in every frame of an orientation.
 
     Every frame is a sum of the sample and its shifted bands, both seen through the
     microscope; the factors of the bands by least squares hold modulation and phase.
+
+    Parameters
+    ----------
+    raw, sample
+        Frames and the sample that they show.
+    number
+        Orientation.
+    wave
+        (y, x) carrier ``exp(2 pi i p.r)`` on the fine grid.
+
+    Returns
+    -------
+    factors : (phase,) complex128
+        Modulation depth times ``exp(1j * phase)``.
+    variance : float
+        Of their noise.
     """
     spectrum = np.asarray(fft.fft2(sample.image * wave))
     band = 2 * np.asarray(fft.ifft2(spectrum * raw.transfer))
@@ -282,20 +306,38 @@ def _fitted(
     weights: np.ndarray = inverse @ (basis @ data.T)
     factors: np.ndarray = 2 * (weights[1] + 1j * weights[2])
     variance = 4 * raw.noise / data.shape[1] * float(np.trace(inverse[1:, 1:]))
-    return _phases(factors, phases, variance)
+    return factors, variance
 
 
-def _phases(
-    factors: np.ndarray, phases: np.ndarray, variance: float
+def phases_of_factors(
+    factors: np.ndarray,
+    phases: np.ndarray,
+    variance: float,
+    *,
+    steps: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float]:
     """Return phases and modulation from the factor of every frame.
 
     A factor is ``m exp(i phi)`` and a part of ``exp(-i phi)``, because the two shifted
     bands resemble each other by chance.  Least squares, linear about earlier phases,
-    with deviations from equal steps drawn towards zero.
+    with deviations from known steps drawn towards zero.
+
+    Parameters
+    ----------
+    factors, variance
+        From `frame_factors`.
+    phases
+        (phase,), earlier estimates.
+    steps
+        (phase,), expected phases but for an offset; equal ones when left out.
+
+    Returns
+    -------
+    phases : (phase,)
+    modulation : float
     """
     count = len(factors)
-    equal = 2 * np.pi * np.arange(count) / count
+    equal = 2 * np.pi * np.arange(count) / count if steps is None else steps
     deviation = phases - equal
     deviation = deviation - deviation.mean()
     turn = np.exp(1j * (equal + deviation))

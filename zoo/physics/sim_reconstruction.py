@@ -21,12 +21,15 @@ from zoo.physics.optics import (
 SCALE = 2
 """Pixels of the reconstruction per camera pixel along an axis."""
 
+NOTCH_WIDTH = 0.15
+"""Standard deviation of the notch in the middle of a band, in units of the cut-off."""
+
 _PADDING_PX = 16
 """Camera pixels by which frames are continued on every side, fading into their mean, so
 that opposite borders do not meet in a step."""
 
 
-def wiener_parameter(photons: float) -> float:
+def wiener_parameter(photons: float, *, background: float = 0.0) -> float:
     """Return the regularisation that suits a number of photons.
 
     ``0.09 (15 / photons)**0.42``, within [0.01, 0.15]: nearest to the ideal image, by
@@ -34,11 +37,20 @@ def wiener_parameter(photons: float) -> float:
     photons per pixel on the structure and modulations of 0.3 to 1, with weights by
     noise.
 
+    Parameters
+    ----------
+    photons
+        Photons per pixel on the structure.
+    background
+        Photons per pixel of background and light from out of focus.  Their noise makes
+        the structure count for ``photons**2 / (photons + background)``.
+
     Examples
     --------
     >>> round(wiener_parameter(15.0), 3), round(wiener_parameter(600.0), 3)
     (0.09, 0.019)
     """
+    photons = photons**2 / (photons + background)
     return float(np.clip(0.09 * (15 / photons) ** 0.42, 0.01, 0.15))
 
 
@@ -53,6 +65,7 @@ def reconstruct(
     optics: Optics,
     *,
     regularisation: float = 0.03,
+    notch: float = 0.0,
 ) -> np.ndarray:
     """Reconstruct a super-resolved image from raw frames with a known pattern.
 
@@ -71,6 +84,11 @@ def reconstruct(
         Microscope with its camera pixel.
     regularisation
         Wiener parameter; see `wiener_parameter`.
+    notch
+        Share of the weight that bands lose in their middle, where background and light
+        from out of focus are, within `NOTCH_WIDTH` cut-offs; what other bands show
+        there takes its place (optical sectioning: O'Holleran, Shaw 2014,
+        doi:10.1364/BOE.5.002580).
 
     Returns
     -------
@@ -82,9 +100,11 @@ def reconstruct(
     Raises
     ------
     ValueError
-        If the number of frames is not the pattern's or `regularisation` is not
-        positive.
+        If the number of frames is not the pattern's, `regularisation` is not positive
+        or `notch` is not within [0, 1].
     """
+    if not 0 <= notch <= 1:
+        raise ValueError(f"notch must be within [0, 1], not {notch}")
     if len(frames) != pattern.frames:
         raise ValueError(f"the pattern has {pattern.frames} frames, not {len(frames)}")
     if regularisation <= 0:
@@ -102,7 +122,13 @@ def reconstruct(
     # the minus band is the mirrored conjugate of the plus band: both together are twice
     # the real part in space
     side_bands = np.zeros((height, width), complex)
-    power = central**2
+
+    def kept(f_y: np.ndarray, f_x: np.ndarray) -> np.ndarray:
+        nu = np.hypot(f_y, f_x) / optics.cutoff_per_um
+        return 1 - notch * np.exp(-(nu**2) / (2 * NOTCH_WIDTH**2))
+
+    kept_central = kept(f_y, f_x)
+    power = kept_central * central**2
     first = 0
     for wave, phases, modulation, vector in zip(
         waves,
@@ -121,9 +147,11 @@ def reconstruct(
         ahead = frame_transfer(optics, f_y + vector[0], f_x + vector[1])
         behind = frame_transfer(optics, f_y - vector[0], f_x - vector[1])
         weight = modulation**2 / 12
-        side_bands += weight * ahead * np.asarray(fft.fft2(side_band))
-        power += weight * (ahead**2 + behind**2)
-    total = central * central_band + 2 * side_bands
+        kept_ahead = kept(f_y + vector[0], f_x + vector[1])
+        kept_behind = kept(f_y - vector[0], f_x - vector[1])
+        side_bands += weight * kept_ahead * ahead * np.asarray(fft.fft2(side_band))
+        power += weight * (kept_ahead * ahead**2 + kept_behind * behind**2)
+    total = kept_central * central * central_band + 2 * side_bands
     support = sim_support_per_um(optics, pattern)
     window = cone_apodisation(np.hypot(f_y, f_x), support_per_um=support)
     image = np.real(np.asarray(fft.ifft2(window * total / (power + regularisation**2))))

@@ -24,6 +24,7 @@ from zoo.physics.optics import (
 from zoo.physics.sim_reconstruction import SCALE, sim_support_per_um
 from zoo.physics.specimens import SPECIMENS, Structure, specimen
 from zoo.simulate.frames import CameraPrior, Range
+from zoo.simulate.surroundings import Surroundings, has_pattern
 
 RAW_FRAMES = 9
 """Three orientations with three phases each, ordered by orientation."""
@@ -120,6 +121,8 @@ class SimPairs(Source):
     brightness leaves."""
     camera: CameraPrior = CameraPrior(emccd_share=0.0, hot_fraction=(0.0, 0.001))
     """Cameras that take the images."""
+    surroundings: Surroundings = Surroundings()
+    """Smooth areas, textured haze, unequal light, and patterns that are missing."""
 
     @field_validator(
         "na",
@@ -234,6 +237,13 @@ class SimPairs(Source):
         )
         amount = 0.0 if tirf else rng.uniform(*self.haze)
         haze = np.float32(amount) * _elsewhere(rng, sample)
+        # a stream of its own, so that images without surroundings stay what they are
+        aside = rng.spawn(1)[0] if self.surroundings.any else None
+        if aside is not None:
+            peak = float(uniform.max()) / max(level, 1e-9)
+            sample = self.surroundings.stained(aside, sample, peak, scale=SCALE)
+            haze = self.surroundings.textured(aside, haze)
+            pattern = self.surroundings.changed(aside, pattern)
         defocus_nm = rng.uniform(*self.haze_defocus_nm)
         blurred = otf_grid(optics, shape, pixel_nm=fine_nm, defocus_nm=defocus_nm)
         if self.modality == "sim":
@@ -247,6 +257,10 @@ class SimPairs(Source):
                 haze=haze if amount else None,
                 haze_transfer=blurred if amount else None,
             )
+            if aside is not None:
+                gains = self.surroundings.gains(aside, len(pattern.modulations))
+                each = np.repeat(gains, len(frames) // len(gains))
+                frames = frames * each[:, None, None].astype(np.float32)
         else:
             frames = widefield_image(sample, in_focus, binning=SCALE)[None]
             if amount:
@@ -299,7 +313,8 @@ def ideal_image(sample: np.ndarray, optics: Optics, pattern: Pattern) -> np.ndar
     sample
         (y, x) photons per fine pixel.
     optics, pattern
-        Microscope and illumination pattern, which give the support.
+        Microscope and illumination pattern, which give the support; without a
+        pattern it is the microscope's.
 
     Returns
     -------
@@ -311,6 +326,8 @@ def ideal_image(sample: np.ndarray, optics: Optics, pattern: Pattern) -> np.ndar
         *frequencies((height, width), pixel_nm=optics.pixel_nm / SCALE)
     )
     support = sim_support_per_um(optics, pattern)
+    if not has_pattern(pattern):
+        support = optics.cutoff_per_um
     apodisation = cone_apodisation(frequency, support_per_um=support)
     return np.maximum(apply_transfer(sample, apodisation), 0)
 

@@ -47,12 +47,20 @@ RANGE = (0.14, 0.46)
 CUTOFF = 0.28
 """Cut-off assumed where no pattern is visible."""
 
-CLEAR = (3.0, 0.3)
-"""Clarity at which a pattern counts for half, and width of the rise to all.  Without
-a pattern, noise has 2.6 to 3.3."""
+CLEAR = (3.2, 0.2)
+"""Mean clarity of the orientations at which a pattern counts for half, and width of the
+rise to all.  ``benchmarks/patterns.py`` prints how often a pattern of which a tile is
+that sure is wrong."""
+
+CLEAR_ALONE = (3.0, 0.2)
+"""The same for the clarity of one orientation; below, the others count without it."""
+
+CONTRAST = (0.18, 0.02)
+"""The same for its modulation: a wrong vector finds next to none."""
 
 _RADIAL = 1 / 256  # step of the polar grid, cycles per pixel
 _TURNS = 360  # steps of the polar grid around
+_SMOOTH = 7  # of its rings to either side over which the mean energy is averaged
 _REACH = 8  # points of the finer grid to either side of a peak
 _FINER = 4  # of them between two frequencies
 _POWER = 24  # of the energy that weighs them
@@ -74,8 +82,11 @@ class PatternEstimate(NamedTuple):
     attenuation: Tensor
     """(b,), attenuation of its OTF, see `zoo.layers.sim.transfer.ATTENUATIONS`."""
     clarity: Tensor
-    """(b,), how far the pattern stands out: amplitude of the correlation peaks in units
-    of the root mean square around."""
+    """(b, orientation), how far the pattern stands out: amplitude by which correlation
+    peaks exceed those in the opposite direction, in units of the root mean square
+    around."""
+    gate: Tensor
+    """(b, orientation), by how much of its modulation an orientation counts."""
 
 
 def estimate_pattern(mean: Tensor, cosine: Tensor, sine: Tensor) -> PatternEstimate:
@@ -113,12 +124,19 @@ def estimate_pattern(mean: Tensor, cosine: Tensor, sine: Tensor) -> PatternEstim
     whitening = signal / ops.sqrt(around)
     whitening = ops.concatenate([whitening, whitening[:, 1:]], axis=1)
     white = backward(real * whitening, imaginary * whitening, by)
-    sample, cosines, sines = white[:, :1], white[:, 1:4], white[:, 4:]
-    product = sample * cosines, -sample * sines
-    vectors, clarity = _peaks(product, along_y, along_x)
+    sample, sides = white[:, :1], white[:, 1:]
+    # what steps that are not quite equal leave of the central band in the side bands
+    share = ops.sum(sides * sample, axis=(2, 3), keepdims=True)
+    total = ops.sum(sample * sample, axis=(2, 3), keepdims=True)
+    sides = sides - share / (total + TINY) * sample
+    product = sample * sides[:, :3], -sample * sides[:, 3:]
+    vectors, level = _peaks(product, along_y, along_x)
     from_middle = [along - ops.max(along) / 2 for along in (along_y, along_x)]
-    vectors, phasors = _refined(product, vectors, *from_middle)
-    certainty = ops.sigmoid((clarity - CLEAR[0]) / CLEAR[1])
+    vectors, phasors, height = _refined(product, vectors, *from_middle)
+    clarity = ops.sqrt(height / (level + TINY))
+    together = ops.mean(clarity, axis=1)
+    certainty = ops.sigmoid((together - CLEAR[0]) / CLEAR[1])
+    alone = ops.sigmoid((clarity - CLEAR_ALONE[0]) / CLEAR_ALONE[1])
 
     def blended(estimate: Tensor, usual: float) -> Tensor:
         return certainty * estimate + (1 - certainty) * usual
@@ -140,8 +158,12 @@ def estimate_pattern(mean: Tensor, cosine: Tensor, sine: Tensor) -> PatternEstim
     sharpening = signal[:, :1] * inverse(seen, 0.1)
     sharp = backward(real[:, :1] * sharpening, imaginary[:, :1] * sharpening, by)
     modulation = _modulation(sharp, wave, side, used * seen, by)
-    modulation = modulation * ops.expand_dims(certainty, 1)
-    return PatternEstimate(vectors, phasors, modulation, cutoff, attenuation, clarity)
+    contrast = ops.sigmoid((modulation - CONTRAST[0]) / CONTRAST[1])
+    gate = contrast * alone * ops.expand_dims(certainty, 1)
+    modulation = modulation * gate
+    return PatternEstimate(
+        vectors, phasors, modulation, cutoff, attenuation, clarity, gate
+    )
 
 
 def _peaks(product: Parts, along_y: Tensor, along_x: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,7 +173,8 @@ def _peaks(product: Parts, along_y: Tensor, along_x: Tensor) -> tuple[Tensor, Te
     -------
     vectors : (b, orientation, 2)
         To a step of the grid, and up to the sign.
-    clarity : (b,)
+    level : (b, orientation)
+        Mean energy at their frequency.
     """
     f_y, f_x = (frequencies(along, finer=2) for along in (along_y, along_x))
     real, imaginary = forward(*product, waves(f_y, f_x, along_y, along_x))
@@ -170,11 +193,16 @@ def _peaks(product: Parts, along_y: Tensor, along_x: Tensor) -> tuple[Tensor, Te
         )
         for image in (best, energy)
     )
-    polar = ops.sqrt(polar / (ops.mean(mean, axis=2, keepdims=True) + TINY))
+    rings = ops.mean(ops.reshape(mean, (-1, ORIENTATIONS, len(radii), _TURNS)), axis=3)
+    counted = np.arange(len(radii))
+    near = (np.abs(counted[:, None] - counted) <= _SMOOTH).astype(np.float32)
+    rings = ops.matmul(rings, near / near.sum(axis=0))
     half_turn = _TURNS // 2
     polar = ops.reshape(polar, (-1, ORIENTATIONS, len(radii), 2, half_turn))
-    polar = ops.max(polar, axis=3)
-    scores = []
+    # structures correlate alike in both directions, phases that rise in one alone
+    polar = ops.abs(polar[:, :, :, 0] - polar[:, :, :, 1])
+    polar = ops.sqrt(polar / (ops.expand_dims(rings, 3) + TINY))
+    ways = []
     for way in (1, -1):
         score = polar[:, 0]
         for number in range(1, ORIENTATIONS):
@@ -183,9 +211,9 @@ def _peaks(product: Parts, along_y: Tensor, along_x: Tensor) -> tuple[Tensor, Te
             score = score + ops.concatenate(
                 [part[..., start:], part[..., :start]], axis=-1
             )
-        scores.append(score)
+        ways.append(score)
     size = len(radii) * half_turn
-    score = ops.reshape(ops.stack(scores, axis=1), (-1, 2 * size))
+    score = ops.reshape(ops.stack(ways, axis=1), (-1, 2 * size))
     highest = ops.max(score, axis=-1, keepdims=True)
     # not argmax, for which Keras takes bits of numbers apart, as ONNX cannot
     number = ops.cumsum(ops.ones_like(score), axis=-1) - 1.0
@@ -198,13 +226,22 @@ def _peaks(product: Parts, along_y: Tensor, along_x: Tensor) -> tuple[Tensor, Te
     turned = ops.expand_dims(angle, 1) + ops.expand_dims(1 - 2 * backwards, 1) * apart
     length = ops.expand_dims(RANGE[0] + _RADIAL * ring, 1)
     vectors = ops.stack([length * ops.sin(turned), length * ops.cos(turned)], axis=-1)
-    return vectors, ops.squeeze(highest, 1) / ORIENTATIONS
+    away = ops.abs(ops.expand_dims(ring, 1) - np.arange(len(radii), dtype=np.float32))
+    there = ops.expand_dims(ops.cast(away < 0.5, "float32"), 1)
+    return vectors, ops.sum(rings * there, axis=2)
 
 
 def _refined(
     product: Parts, vectors: Tensor, along_y: Tensor, along_x: Tensor
-) -> Parts:
-    """Read the peaks between the points of the grid, with signs and phases."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Read the peaks between the points of the grid, with signs and phases.
+
+    Returns
+    -------
+    vectors, phasors : (b, orientation, 2)
+    height : (b, orientation)
+        Energy by which a peak exceeds that in the opposite direction.
+    """
     parts = [ops.concatenate([part, part], axis=1) for part in product]
     both = ops.concatenate([vectors, -vectors], axis=1)
     near, steps = _around(both, along_y, along_x)
@@ -221,7 +258,8 @@ def _refined(
         plus * part[:, :ORIENTATIONS] + (1 - plus) * part[:, ORIENTATIONS:]
         for part in (place, phasor)
     )
-    return vector, phasor
+    height = ops.abs(top[:, :ORIENTATIONS] - top[:, ORIENTATIONS:])
+    return vector, phasor, ops.reshape(height, (-1, ORIENTATIONS))
 
 
 def _matched(

@@ -20,6 +20,7 @@ from zoo.layers.sim.components import (
     mean_length,
     plane_waves,
 )
+from zoo.layers.sim.entrance import through_entrance
 from zoo.layers.sim.maps import as_map, window
 from zoo.layers.sim.pattern import PatternEstimate, estimate_pattern
 from zoo.layers.sim.transfer import transfer
@@ -54,7 +55,7 @@ def reconstructions(frames: Tensor) -> list[Tensor]:
         `REGULARISATIONS` the four fine pixels in a camera pixel, row by row.
     """
     mean, cosine, sine = components(frames)
-    pattern = estimate_pattern(mean, cosine, sine)
+    pattern = through_entrance(estimate_pattern(mean, cosine, sine))
     maps = [mean]
     for image in reconstruct(mean, cosine, sine, pattern, REGULARISATIONS):
         maps += [

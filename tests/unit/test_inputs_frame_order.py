@@ -1,11 +1,11 @@
-"""`zoo.inputs.raw_frames`: orders of raw SIM frames, and what speaks against them."""
+"""`zoo.inputs.frame_order`: orders of raw SIM frames, and what speaks against them."""
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from zoo.core.errors import BadInput
-from zoo.inputs.raw_frames import ORDERS, order_warning, reordered
+from zoo.inputs.frame_order import ORDERS, order_warning, reordered
 from zoo.simulate.sim_images import SimPairs, expose
 
 TO_PHASE_MAJOR = [0, 3, 6, 1, 4, 7, 2, 5, 8]

@@ -11,14 +11,19 @@ from collections.abc import Callable
 
 import numpy as np
 
+from zoo import catalog
+from zoo.core.random import generator
 from zoo.physics.engineered import PUPILS
 from zoo.physics.mle import fit_emitters
 from zoo.physics.pupil import PupilPsf
 from zoo.physics.spots import GaussianPsf, Psf
 from zoo.physics.tabulated import tabulated_psf
+from zoo.simulate.single_emitters import SingleEmitters
 
 EMITTERS = 512
 """Emitters of one call."""
+BATCH = 64
+"""Regions that a source draws at a time."""
 CASES = (
     ("astigmatic", 21, (-600.0, 600.0)),
     ("astigmatic", 32, (-600.0, 600.0)),
@@ -73,8 +78,19 @@ def measure(
     ]
 
 
+def simulation(seconds: float) -> None:
+    """Print how many regions the sources of recipes draw, bounds included."""
+    print("regions per second (and per processor second) that recipes train on")
+    for name, recipe in catalog.recipes().items():
+        source = recipe.source
+        if isinstance(source, SingleEmitters):
+            batch = generator(1)
+            wall, used = rates(lambda s=source, r=batch: s.batch(r, BATCH), seconds)
+            print(f"  {name:<26}{BATCH * wall:>9.0f} ({BATCH * used:.0f})")
+
+
 def main(seconds: float = 1.0) -> None:
-    """Print a table of rates."""
+    """Print tables of rates."""
     print(
         "emitters per second (and per processor second): images, images with "
         "derivatives, fits"
@@ -88,6 +104,7 @@ def main(seconds: float = 1.0) -> None:
                 for wall, used in fields
             )
             print(f"  {label:<26}" + "".join(f"{column:<20}" for column in columns))
+    simulation(seconds)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def main(name: str, frames: int = 20) -> None:
         result = predictor.predict(case.input, pixel_size_nm=case.pixel_size_nm)
         table = test_set.score(case, result).localizations
         for threshold in THRESHOLDS:
-            kept = table.select(np.asarray(table.confidence) > threshold)
+            kept = table.select(np.asarray(table.response) > threshold)
             cells = (f"{case.name} {case.facts}", f"{threshold:.1f}")
             if case.name.startswith("empty"):
                 rate = 100 * len(kept) / len(case.input)

@@ -137,3 +137,34 @@ def test_what_is_impossible_is_refused():
         reconstruct(taken.frames[:8], taken.pattern, SIM)
     with pytest.raises(ValueError, match="regularisation must be positive"):
         reconstruct(taken.frames, taken.pattern, SIM, regularisation=0.0)
+    with pytest.raises(ValueError, match=r"notch must be within \[0, 1\]"):
+        reconstruct(taken.frames, taken.pattern, SIM, notch=1.5)
+
+
+def test_noise_of_the_background_asks_for_more_regularisation():
+    taken = of_structure("er")
+    rng = np.random.default_rng(2)
+    photons, background = 40.0, 120.0
+    frames = rng.poisson(photons * np.maximum(taken.frames, 0) + background)
+    frames = frames - background
+    own, all_light = (
+        reconstruct(frames, taken.pattern, SIM, regularisation=parameter)
+        for parameter in (
+            wiener_parameter(photons),
+            wiener_parameter(photons, background=background),
+        )
+    )
+    assert correlation(all_light, taken.ideal) > correlation(own, taken.ideal) + 0.003
+    assert wiener_parameter(photons, background=0.0) == wiener_parameter(photons)
+
+
+def test_a_notch_takes_away_what_changes_slowly():
+    taken = of_structure("er")
+    y, x = np.mgrid[: taken.frames.shape[1], : taken.frames.shape[2]]
+    haze = 4 * np.exp(-((y - y.mean()) ** 2 + (x - x.mean()) ** 2) / (2 * 20.0**2))
+    images = [
+        reconstruct(taken.frames + haze, taken.pattern, SIM, notch=notch)
+        for notch in (0.0, 0.95)
+    ]
+    plain, sectioned = (correlation(image, taken.ideal) for image in images)
+    assert sectioned > plain

@@ -1,8 +1,10 @@
 """Camera frames, images and volumes as a network takes them."""
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from zoo.core.contract import Contract, Input, Options, Recording
+from zoo.core.errors import BadInput
+from zoo.core.resampling import Resampling
 from zoo.inputs.recording import (
     StackRecording,
     check_fit,
@@ -10,6 +12,11 @@ from zoo.inputs.recording import (
     closing_on_error,
     open_frames,
 )
+from zoo.inputs.resampling import resampling
+
+if TYPE_CHECKING:
+    from zoo.io.part import Part
+    from zoo.io.stacks import Stack
 
 
 class FrameOptions(Options):
@@ -17,6 +24,56 @@ class FrameOptions(Options):
 
     normalization: Literal["auto", "frame", "movie"] = "auto"
     """Scale every frame by itself, as the package declares, or the whole recording."""
+    resample: bool | None = None
+    """Bring images of another pixel size to the trained one for the network, and what
+    it makes of them back to their own grid; raw SIM frames are unless told otherwise,
+    single images are not."""
+    frames: str | None = None
+    """Only these frames, first:last, counted from 1, such as 100:2000; tables keep the
+    numbers of the whole recording."""
+    roi: str | None = None
+    """Only this part of the field, y0:y1,x0:x1 px, counted from 0; tables keep the
+    coordinates of the whole field."""
+
+
+def chosen_part(stack: "Stack", options: Options) -> "tuple[Stack, Part | None]":
+    """Return the part of a stack that a user asked for; None if that is all of it."""
+    frames, roi = (getattr(options, name, None) for name in ("frames", "roi"))
+    if frames is None and roi is None:
+        return stack, None
+    from zoo.io.part import PartStack, part_of  # imports readers of files
+
+    part = part_of(stack, frames=frames, roi=roi)
+    return PartStack(stack, part), part
+
+
+def to_trained_pixel(
+    stack: "Stack", contract: Contract, options: Options
+) -> "tuple[Stack, Resampling | None]":
+    """Return a stack on the trained pixel, and how it got there; None if it is left.
+
+    Only where images are made: positions follow from the pixel size by themselves.
+    """
+    wanted = getattr(options, "resample", None)
+    if wanted is None:
+        wanted = contract.input.resamples
+    if not (contract.task.resamples and wanted):
+        return stack, None
+    way = resampling(stack, contract)
+    if way is None:
+        return stack, None
+    from zoo.io.resampled import ResampledStack  # imports readers of files
+
+    return ResampledStack(stack, way), way
+
+
+class MovieOptions(FrameOptions):
+    """What a user may decide about how a movie is read."""
+
+    subtract_background: bool = False
+    """Remove what shines in every frame of a movie of blinking emitters: a low
+    percentile of each pixel over some hundred frames.  Dense emitters lose some of
+    their light with it."""
 
 
 class Frames(Input):
@@ -27,7 +84,7 @@ class Frames(Input):
     network of one channel where the task makes images.
     """
 
-    options: ClassVar[type[Options]] = FrameOptions
+    options: ClassVar[type[Options]] = MovieOptions
     kind: Literal["frames"] = "frames"
     scaling: Literal["spots", "image"] | None = None
     """What is in the frames, which decides how one scale for a recording is found:
@@ -56,6 +113,10 @@ class Frames(Input):
         )
         with closing_on_error(stack):
             check_fit(stack, contract, name=name, channels=channels)
+            stack, part = chosen_part(stack, options)
+            if getattr(options, "subtract_background", False):
+                stack = self._still(stack, name)
+        stack, way = to_trained_pixel(stack, contract, options)
         if scaling == "spots" and normalization == "auto" and stack.frames < 2:
             scaling = None  # one frame is scaled as every consumer does
         count = stack.channels
@@ -67,4 +128,18 @@ class Frames(Input):
             if apart
             else (slice(0, count),),
             diffraction_limited=self.diffraction_limited,
+            content=self.scaling,
+            resampling=way,
+            part=part,
         )
+
+    def _still(self, stack: "Stack", name: str) -> "Stack":
+        """Return a movie of blinking emitters less its static background."""
+        if self.scaling != "spots":
+            raise BadInput(
+                f"{name} makes images of what does not blink, which "
+                "--subtract-background would remove; leave it out"
+            )
+        from zoo.io.background import StillStack
+
+        return StillStack(stack)

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from zoo.core.contract import Contract
+from zoo.core.contract import Contract, Origin
 from zoo.core.errors import BadInput
+from zoo.core.measured import Measured
+from zoo.core.resampling import Resampling
 from zoo.inputs.scaling import FINDERS, Scale
 
 if TYPE_CHECKING:
+    from zoo.io.part import Part
     from zoo.io.stacks import Stack
 
 # Reading files takes a while to import, and who only wants to know the options of an
@@ -42,6 +45,13 @@ class StackRecording:
         Whether the mean of the channels of a group is a diffraction-limited image.
     arrange
         Brings the channels into the order of the network, (frame, ..., c).
+    content
+        What is in the frames and can be measured: ``spots`` or an ``image``; None for
+        anything.
+    resampling
+        How the stack was brought to the trained pixel, if it was.
+    part
+        Which part of the file the stack is, if it is one.
     """
 
     def __init__(
@@ -53,6 +63,9 @@ class StackRecording:
         groups: tuple[slice, ...],
         diffraction_limited: bool = False,
         arrange: Callable[[np.ndarray], np.ndarray] | None = None,
+        content: Literal["spots", "image"] | None = None,
+        resampling: Resampling | None = None,
+        part: "Part | None" = None,
     ) -> None:
         self.stack = stack
         self.source = stack.source
@@ -66,6 +79,13 @@ class StackRecording:
         self._scales: tuple[Scale, ...] | None = None
         self._diffraction_limited = diffraction_limited
         self._arrange = arrange
+        self._content: Literal["spots", "image"] | None = content
+        self.resampling = resampling
+        self._part = part
+        self.origin = Origin()
+        if part is not None:
+            edge_nm = file_stack(stack).pixel_size_nm or 0.0
+            self.origin = Origin(part.first, part.y[0] * edge_nm, part.x[0] * edge_nm)
         self._seen = self._constant = self._saturated = 0
 
     @property
@@ -116,6 +136,19 @@ class StackRecording:
         means = [frames[..., g].mean(axis=-1, dtype=float) for g in self.groups]
         return np.stack(means, axis=-1)
 
+    def knowledge(
+        self, frame: int, start: tuple[int, ...], size: tuple[int, ...]
+    ) -> np.ndarray | None:
+        """Return what a network is told of the recording for a tile: nothing."""
+        del frame, start, size
+        return None
+
+    def measurements(self) -> list[Measured]:
+        """Return what can be measured of the recording; reads some of its frames."""
+        from zoo.inputs.measuring import measurements  # needs SciPy
+
+        return measurements(self, self._content)
+
     def warnings(self) -> list[str]:
         """Return what a user should know about the recording, one line each."""
         warnings = list(self.stack.notes)
@@ -136,8 +169,9 @@ class StackRecording:
 
     def report(self) -> dict[str, Any]:
         """Return what was read and how it was scaled."""
-        stack = self.stack
+        stack = file_stack(self.stack)
         options: dict[str, Any] = {"normalization": "movie" if self.scales else "frame"}
+        options |= stack.changes
         lows = [scale.low for scale in self.scales]
         highs = [scale.high for scale in self.scales]
         if len(lows) == 1:
@@ -161,8 +195,12 @@ class StackRecording:
             described["depth"] = stack.depth
         if stack.z_step_nm is not None:
             described["z_step_nm"] = stack.z_step_nm
-        return {
-            "input": described,
+        known: dict[str, Any] = {"input": described}
+        if self.resampling is not None:
+            known["resampling"] = self.resampling.report()
+        if self._part is not None:
+            known["part"] = self._part.report()
+        return known | {
             "options": options,
             "frames": self._seen,
             "constant_frames": self._constant,
@@ -172,6 +210,11 @@ class StackRecording:
     def close(self) -> None:
         """Close open files."""
         self.stack.close()
+
+
+def file_stack(stack: "Stack") -> "Stack":
+    """Return a stack as the file has it, for one that is read on another grid."""
+    return getattr(stack, "original", stack)
 
 
 def open_frames(

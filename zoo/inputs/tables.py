@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from zoo.core.contract import Contract, Input, Options, Recording
+from zoo.core.contract import Contract, Input, Options, Origin, Recording
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
+from zoo.core.measured import Measured
+from zoo.core.resampling import Resampling
 
 SUFFIXES = frozenset({".csv", ".txt", ".tsv"})
 """Endings by which the tables of a folder are known."""
@@ -90,6 +92,8 @@ class _Drawn:
 
     channel_names: tuple[str, ...] = ()
     outer: tuple[tuple[str, int], ...] = (("t", 1),)
+    resampling: Resampling | None = None
+    origin: Origin = Origin()
     frames = 1
 
     def __init__(
@@ -123,6 +127,16 @@ class _Drawn:
     def reference(self, frames: np.ndarray) -> None:
         """Localizations are no diffraction-limited image."""
         del frames
+
+    def knowledge(
+        self, frame: int, start: tuple[int, ...], size: tuple[int, ...]
+    ) -> None:
+        """Tell the network nothing beyond the drawing."""
+        del frame, start, size
+
+    def measurements(self) -> list[Measured]:
+        """Return nothing: a drawing is no recording of a microscope."""
+        return []
 
     def warnings(self) -> list[str]:
         """Return what a user should know about the table, one line each."""

@@ -27,6 +27,7 @@ def zelger_vgg16(
     dense: int = 512,
     width: float = 1.0,
     photons: float = 100.0,
+    deviations: int = 0,
     dtype: str = "float32",
 ) -> keras.Model:
     """Build the VGG16 that estimates position, signal and background together.
@@ -46,18 +47,23 @@ def zelger_vgg16(
         Factor of all feature maps; 1 is VGG16.
     photons
         Counts that the square root takes for one.
+    deviations
+        Further outputs, one for each of the first: the expected size of its error.  No
+        part of the published network.
     dtype
         Precision of the layers; outputs are float32 in any case.
 
     Returns
     -------
     model : keras.Model
-        (b, y, x, 1) photons to (b, outputs), each about between -1 and 1.
+        (b, y, x, 1) photons to (b, outputs + deviations), outputs about between -1 and
+        1, deviations positive.
 
     Raises
     ------
     ValueError
-        If the region is smaller than 32 px or a number is not positive.
+        If the region is smaller than 32 px, a number is not positive, or there are
+        neither no deviations nor as many as outputs.
     """
     if size < 32:
         raise ValueError(f"size must be at least 32 px, not {size}")
@@ -69,6 +75,11 @@ def zelger_vgg16(
     ):
         if value <= 0:
             raise ValueError(f"{name} must be positive, not {value}")
+    if deviations not in (0, outputs):
+        raise ValueError(
+            f"deviations must be 0 or as many as the {outputs} outputs, not "
+            f"{deviations}"
+        )
     region = keras.Input((size, size, 1), name="region", dtype="float32")
     x: Any = 2.0 * ops.sqrt(ops.maximum(region, 0.0) / photons + 0.375)
     for group, (maps, count) in enumerate(GROUPS, start=1):
@@ -96,6 +107,11 @@ def zelger_vgg16(
             name=f"dense{number}",
         )(x)
     values = layers.Dense(outputs, dtype="float32", name="values")(x)
+    if deviations:
+        raw = layers.Dense(deviations, dtype="float32", name="deviations")(x)
+        # errors begin at a percent of the range
+        spread = ops.exp(ops.clip(raw, -8.0, 8.0) - 4.0)
+        values = ops.concatenate([values, spread], axis=-1)
     return keras.Model(region, values, name="zelger_vgg16")
 
 

@@ -8,10 +8,10 @@ the half plane of `scipy.fft.rfft2` and are real, because the spots are symmetri
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy import fft
-from scipy.special import j1
 
 from zoo.core.config import Config
+
+# SciPy is imported where it computes: cards and options are read without it.
 
 
 class Optics(Config):
@@ -117,6 +117,8 @@ def defocus_factor(nu: np.ndarray, optics: Optics, *, defocus_nm: float) -> np.n
     factor : float64
         One at frequency zero and at the cut-off; may be negative in between.
     """
+    from scipy.special import j1
+
     n, na = optics.immersion_index, optics.na
     path_nm = abs(defocus_nm) * (n - (n**2 - na**2) ** 0.5)
     nu = np.clip(nu, 0.0, 1.0)
@@ -248,6 +250,8 @@ def apply_transfer(images: np.ndarray, transfer: np.ndarray) -> np.ndarray:
     filtered : (..., y, x)
         Of the precision of `images`.
     """
+    from scipy import fft
+
     spectrum = np.asarray(fft.rfft2(images))
     spectrum *= transfer.astype(images.dtype, copy=False)
     return np.asarray(fft.irfft2(spectrum, s=images.shape[-2:], overwrite_x=True))

@@ -56,8 +56,7 @@ class Comparison:
             row = np.empty((count, 5))
             for c in range(count):
                 widefield = reference[..., c * groups // count]
-                match = error_map(widefield, output[t, ..., c])
-                errors[t, ..., c] = match.error
+                match = error_map(widefield, output[t, ..., c], out=errors[t, ..., c])
                 gain, offset = match.gain, match.offset
                 if self._match:
                     if gain <= 0:  # nothing in common: the reference's mean is best

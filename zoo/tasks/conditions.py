@@ -1,12 +1,224 @@
-"""Recordings held against the conditions under which a network was trained."""
+"""Recordings held against the conditions under which a network was trained.
+
+Every condition is *inside* the training range, *near* it, *outside* of it or unknown.
+What counts as near follows from how well it can be measured, and from how much a
+network forgives: `TOLERANCES`.
+"""
 
 import math
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
-from zoo.core.contract import Contract, Recording
+from zoo.core.contract import Contract, Range, Recording
+from zoo.core.measured import Measured
 
-PIXEL_SIZE_TOLERANCE = 0.02
-"""Relative distance from the training range at which a pixel size gets a warning."""
+Grade = Literal["inside", "near", "outside", "unknown"]
+
+
+class Tolerance(NamedTuple):
+    """How far beyond a limit a condition still counts, as factors of the limit."""
+
+    inside: float
+    """Up to here it is inside: the error of the measurement."""
+    near: float
+    """Up to here it is near."""
+    low: bool = True
+    """Whether values below the range matter."""
+    high: bool = True
+    """Whether values above the range matter."""
+
+
+TOLERANCES = {
+    # a trained value of one number is a point: 60 nm are as good as 62.6 nm
+    "pixel_size_nm": Tolerance(1.05, 1.15),
+    "psf_sigma_nm": Tolerance(1.07, 1.2),
+    # an upper end: fewer emitters, less background, more light are easier
+    "density_per_um2": Tolerance(1.3, 1.7, low=False),
+    "local_density_per_um2": Tolerance(1.3, 1.6, low=False),
+    "background_photons": Tolerance(1.3, 1.8, low=False),
+    "photons": Tolerance(1.3, 1.6, high=False),
+    "background": Tolerance(1.1, 2.0, low=False),
+    "cutoff_per_um": Tolerance(1.02, 1.1, low=False),
+    "spot_shape": Tolerance(1.0, 1.25, low=False),
+    "stillness": Tolerance(1.0, 1.08, low=False),
+    "noise_colour": Tolerance(1.0, 1.5, high=False),
+    "constancy": Tolerance(1.0, 1.75, high=False),
+    "saturation": Tolerance(1.0, 100.0, low=False),
+}
+"""By name of the condition."""
+USUAL = Tolerance(1.05, 1.15)
+"""Of every other condition."""
+
+HAZE_SHARE = 0.2
+"""How much light from out of focus adds to the darkest places of an image, relative to
+the brightest structure; measured on simulated images of the training."""
+
+CONSEQUENCES = {
+    "psf_sigma_nm": "positions and numbers of emitters are unreliable",
+    "spot_shape": "the spots are not those of the training: another optics",
+    "photons": "expect missing and made-up detail",
+    "background_photons": "faint emitters are missed",
+    "background": "haze may be turned into structure",
+    "density_per_um2": "many emitters are merged or missed",
+    "local_density_per_um2": "many emitters are merged or missed",
+    "stillness": "nothing blinks: structures would be turned into emitters",
+    "constancy": "the images show blinking emitters, not one structure",
+    "cutoff_per_um": (
+        "the image is sharper than the network's optics allow: not widefield, or "
+        "sharpened already"
+    ),
+    "oversampling": "the pixels are too coarse for what the image holds",
+    "noise_colour": (
+        "the noise is not that of a camera: enlarged, filtered or too coarsely sampled"
+    ),
+}
+"""What a condition outside means."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A measured condition beside what it is compared with."""
+
+    measured: Measured
+    limits: Range | None
+    """Where the value should lie; None where nothing is known."""
+    grade: Grade
+
+    @property
+    def numbers(self) -> str:
+        """Both numbers in words."""
+        value, unit = self.measured.value, self.measured.unit
+        shown = "unknown" if value is None else f"{value:.3g}"
+        text = f"{shown} {unit}".strip() if value is not None else shown
+        if self.limits is None:
+            return text
+        return f"{text} (trained: {spelled(*self.limits)})"
+
+
+def compare(contract: Contract, found: Iterable[Measured]) -> list[Condition]:
+    """Hold measured conditions against a package, in their order."""
+    conditions: list[Condition] = []
+    for measured in found:
+        limits = _limits(contract, measured)
+        conditions.append(Condition(measured, limits, _grade(measured, limits)))
+    return conditions
+
+
+def _limits(contract: Contract, measured: Measured) -> Range | None:
+    """Return where a value should lie for a package."""
+    known, name = contract.training, measured.name
+    if name == "background" and name in known:
+        return 0.0, known[name][1] + HAZE_SHARE * known.get("haze", (0.0, 0.0))[1]
+    if name == "cutoff_per_um" and {"na", "wavelength_nm"} <= set(known):
+        return 0.0, 2000 * known["na"][1] / known["wavelength_nm"][0]
+    if name == "density_per_um2" and "local_density_per_um2" in known:
+        # the network knows crowds: a field full of them is the limit
+        return known[name][0], max(known[name][1], known["local_density_per_um2"][1])
+    return known.get(name, measured.limits)
+
+
+def _grade(measured: Measured, limits: Range | None) -> Grade:
+    value = measured.value
+    if value is None or limits is None or not math.isfinite(value):
+        return "unknown"
+    tolerance = TOLERANCES.get(measured.name, USUAL)
+    low, high = limits
+    for name, factor in (("inside", tolerance.inside), ("near", tolerance.near)):
+        above = not tolerance.low or value >= low / factor
+        below = not tolerance.high or value <= high * factor
+        if above and below:
+            return "inside" if name == "inside" else "near"
+    return "outside"
+
+
+def overall(conditions: Sequence[Condition]) -> Grade:
+    """Return the worst grade; unknown where nothing could be graded."""
+    grades = {condition.grade for condition in conditions}
+    for grade in ("outside", "near", "inside"):
+        if grade in grades:
+            return grade
+    return "unknown"
+
+
+def sentence(name: str, conditions: Sequence[Condition]) -> str:
+    """Say in a sentence how a recording relates to a package."""
+    worst = overall(conditions)
+    named = [f"{c.measured.text} {c.numbers}" for c in conditions if c.grade == worst]
+    if worst == "outside":
+        return f"outside what {name} was trained on: {'; '.join(named)}"
+    if worst == "near":
+        return f"near the edge of what {name} was trained on: {'; '.join(named)}"
+    if worst == "inside":
+        return f"inside what {name} was trained on, as far as it can be measured"
+    return f"{name} does not say what it was trained on, or nothing could be measured"
+
+
+def condition_report(
+    name: str, contract: Contract, conditions: Sequence[Condition]
+) -> dict[str, Any]:
+    """Return the block ``conditions`` of a report, ready for JSON."""
+    block: dict[str, Any] = {
+        "overall": overall(conditions),
+        "summary": sentence(name, conditions),
+        "measured": [
+            {
+                "name": c.measured.name,
+                "what": c.measured.text,
+                "value": _rounded(c.measured.value),
+                "unit": c.measured.unit,
+                "trained": None if c.limits is None else list(c.limits),
+                "grade": c.grade,
+                "note": c.measured.note,
+            }
+            for c in conditions
+        ],
+    }
+    command = retraining(name, contract, conditions)
+    return block | ({"retrain": command} if command else {})
+
+
+def retraining(
+    name: str, contract: Contract, conditions: Iterable[Condition]
+) -> str | None:
+    """Return the command that trains a network for what lies outside, if one can."""
+    settings: list[str] = []
+    for condition in conditions:
+        known = contract.training.get(condition.measured.name)
+        value = condition.measured.value
+        if condition.grade != "outside" or known is None or value is None:
+            continue
+        low, high = known
+        single = low == high
+        shown = f"{value:.3g}"
+        if not single:
+            low, high = min(low, 0.8 * value), max(high, 1.25 * value)
+            shown = f"[{low:.3g},{high:.3g}]"
+        settings.append(f"--set source.{condition.measured.name}={shown}")
+    return f"zoo train {name} {' '.join(settings)}" if settings else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else plain_number(float(value), 4)
+
+
+def condition_warnings(conditions: Iterable[Condition]) -> list[str]:
+    """Return a line for every condition outside, with both numbers.
+
+    Saturation and the pixel size have words of their own elsewhere.
+    """
+    lines: list[str] = []
+    for condition in conditions:
+        name = condition.measured.name
+        if condition.grade != "outside" or name in ("pixel_size_nm", "saturation"):
+            continue
+        text = (
+            f"{condition.measured.text}: {condition.numbers} lies outside the training "
+            "range"
+        )
+        consequence = CONSEQUENCES.get(name)
+        lines.append(f"{text}; {consequence}" if consequence else text)
+    return lines
 
 
 def pixel_size_nm(recording: Recording) -> float | None:
@@ -23,6 +235,13 @@ def fine_sizes_nm(recording: Recording, contract: Contract) -> dict[str, float]:
     }
 
 
+def file_pixel_nm(recording: Recording) -> float | None:
+    """Return the edge of a pixel along x as the file has it, None if it is unknown."""
+    if recording.resampling is not None:
+        return recording.resampling.source_nm
+    return pixel_size_nm(recording)
+
+
 def looks_super_resolved(contract: Contract, pixel_nm: float | None) -> bool:
     """Tell whether a recording has pixels as fine as the package's own output.
 
@@ -33,6 +252,12 @@ def looks_super_resolved(contract: Contract, pixel_nm: float | None) -> bool:
     if pixel_nm is None or limits is None:
         return False
     return pixel_nm < limits[0] / math.sqrt(contract.grid.scale("x"))
+
+
+def pixel_size_grade(contract: Contract, pixel_nm: float | None) -> Grade:
+    """Return how a pixel size relates to those of the training."""
+    size = Measured("pixel_size_nm", pixel_nm, "nm", "pixel size")
+    return _grade(size, _limits(contract, size))
 
 
 def pixel_size_warnings(
@@ -53,13 +278,21 @@ def pixel_size_warnings(
     if limits is None:
         return []
     known, pixel_nm = spelled(*limits), pixel_size_nm(recording)
+    plain_nm = file_pixel_nm(recording)
+    if images and recording.resampling is not None:
+        if not looks_super_resolved(contract, plain_nm):
+            return []
+        return [
+            f"pixels of {plain_nm:.4g} nm, resampled to {known} nm, lie far below the "
+            "training range: the recording looks already super-resolved, or enlarged; "
+            "give the camera's own image to the package"
+        ]
     if pixel_nm is None:
         return [
             "the recording states no pixel size; the network was trained for "
             f"{known} nm, check yours and give it with --pixel-size-nm"
         ]
-    slack = PIXEL_SIZE_TOLERANCE
-    if limits[0] * (1 - slack) <= pixel_nm <= limits[1] * (1 + slack):
+    if pixel_size_grade(contract, pixel_nm) != "outside":
         return []
     outside = (
         f"pixels of {pixel_nm:.4g} nm lie outside the training range of {known} nm"

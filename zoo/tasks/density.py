@@ -1,4 +1,4 @@
-"""Density of emitters on a finer grid: localizations and the sum of all frames."""
+"""Density of emitters on a finer grid: localizations and their image."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
@@ -11,16 +11,20 @@ from zoo.core.errors import BadInput, BadPackage
 from zoo.core.grid import Grid
 from zoo.core.processing import Operation
 from zoo.core.products import Image, Panel, Product, Table
-from zoo.tasks.conditions import fine_sizes_nm, pixel_size_warnings, spelled
-from zoo.tasks.localization import localize
+from zoo.tasks.conditions import fine_sizes_nm, pixel_size_warnings
+from zoo.tasks.localization import add_histogram, localize
+from zoo.tasks.refining import Refinement, RefineOptions
 
 
-class DensityOptions(Options):
+class DensityOptions(RefineOptions):
     """What a user may decide about localizations."""
 
     threshold: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Smallest accepted response, as a fraction of an ideal isolated emitter's; the
     package's own by default."""
+    density: bool = False
+    """Also write the network's own output, summed over all frames, as
+    density.ome.tif."""
 
 
 class Density(Task):
@@ -35,7 +39,11 @@ class Density(Task):
         "Density of emitters on the fine grid",
     )
     output_name: ClassVar[str] = "density"
-    files: ClassVar[tuple[str, ...]] = ("localizations.csv", "reconstruction.ome.tif")
+    files: ClassVar[tuple[str, ...]] = (
+        "localizations.csv",
+        "reconstruction.ome.tif",
+        "density.ome.tif",
+    )
 
     kind: Literal["density"] = "density"
     threshold: float = Field(default=0.2, gt=0)
@@ -81,6 +89,10 @@ class Density(Task):
             recording,
             contract,
             self.threshold if threshold is None else threshold,
+            density=bool(getattr(options, "density", False)),
+            refinement=Refinement(options, recording)
+            if isinstance(options, RefineOptions) and options.refine
+            else None,
         )
 
     def postprocessing(self, grid: Grid) -> tuple[Operation, ...]:
@@ -94,6 +106,12 @@ class Density(Task):
         return f"{grid.scale('x')}x finer density; localizations x, y{depth}"
 
 
+_MEANING = {
+    "reconstruction": "Localizations per pixel, all frames",
+    "density": "Output of the network, summed over all frames",
+}
+
+
 class _Localizing:
     """Localizations under way; a `zoo.core.contract.Running`."""
 
@@ -103,9 +121,13 @@ class _Localizing:
         recording: Recording,
         contract: Contract,
         threshold: float,
+        *,
+        density: bool,
+        refinement: Refinement | None,
     ) -> None:
         self._task, self._recording, self._contract = task, recording, contract
-        self._threshold = threshold
+        self._keep_density = density
+        self._threshold, self._refinement = threshold, refinement
         self._pixel_nm = fine_sizes_nm(recording, contract)
         deep = "z" in contract.grid.output_space
         self._axes = "zyx" if deep else "yx"
@@ -119,23 +141,25 @@ class _Localizing:
             self._pixel_nm["z"] = step
         else:
             self._pixel_nm.pop("z", None)
-        self._sum = np.zeros((0, 0), np.float32)
+        # lengths of the fine grid are known from the first output
+        self._image = self._sum = np.zeros((0,) * len(self._axes), np.float32)
         self._input = np.zeros((0, 0))
         self._frames = self._rows = 0
 
     def add(
         self, frames: np.ndarray, output: np.ndarray, first: int
     ) -> Iterator[Product]:
-        """Localize in further frames and add them to the sum."""
+        """Localize in further frames and add what is found to the image."""
         density = output[..., 0]
-        summed = density.sum(axis=0)
         image = frames.sum(axis=0, dtype=float).mean(axis=-1)
         image = image if image.ndim == 2 else image.mean(axis=0)
         if self._frames:
-            np.add(self._sum, summed, out=self._sum)
             self._input += image
         else:
-            self._sum, self._input = summed, image
+            self._image, self._input = np.zeros(density.shape[1:], np.float32), image
+        if self._keep_density:
+            summed = density.sum(axis=0)
+            self._sum = self._sum + summed if self._frames else summed
         self._frames += len(frames)
         rows = localize(
             density,
@@ -149,14 +173,29 @@ class _Localizing:
             z_first_nm=self._task.z_first_nm,
             window_planes=self._task.window_planes,
         )
+        if self._refinement is not None:
+            rows = self._refinement.fitted(frames, rows, first)
         self._rows += len(rows)
+        add_histogram(
+            self._image,
+            rows,
+            pixel_nm=self._pixel_nm["x"],
+            z_step_nm=self._pixel_nm.get("z"),
+            z_first_nm=self._task.z_first_nm,
+        )
         yield Table("localizations", rows)
 
     def finish(self) -> Iterator[Product]:
-        """Yield the sum of all densities."""
-        yield Image(
-            "reconstruction", self._sum, self._axes, pixel_size_nm=self._pixel_nm
-        )
+        """Yield the image of the table and, if wanted, the sum of all densities."""
+        kept = {"density": self._sum} if self._keep_density else {}
+        for name, array in ({"reconstruction": self._image} | kept).items():
+            yield Image(
+                name,
+                array,
+                self._axes,
+                pixel_size_nm=self._pixel_nm,
+                description=_MEANING[name],
+            )
 
     def warnings(self) -> list[str]:
         """Return what a user should know about the localizations."""
@@ -171,17 +210,6 @@ class _Localizing:
                 "no localizations were found; check the threshold, and that spots are "
                 "bright on a dark background",
             ]
-        limits = self._contract.training.get("density_per_um2")
-        if limits is not None:
-            sizes, pixel_nm = self._recording.sizes, self._recording.pixel_size_nm["x"]
-            area_um2 = sizes["y"] * sizes["x"] * (pixel_nm / 1000) ** 2
-            density = self._rows / self._frames / area_um2
-            if density > limits[1]:
-                warnings.append(
-                    f"{density:.2g} localizations per µm² and frame are more than the "
-                    f"training range of {spelled(*limits)}; many emitters were merged "
-                    "or missed"
-                )
         return warnings
 
     def report(self) -> dict[str, Any]:
@@ -195,17 +223,21 @@ class _Localizing:
         }
         if "z" in self._axes:
             options["window_planes"] = task.window_planes or task.window_px
-        return {"localizations": self._rows, "options": options}
+        report = {"localizations": self._rows, "options": options}
+        if self._refinement is None:
+            return report
+        fit = self._refinement.report()
+        return fit | report | {"options": options | fit["options"]}
 
     def preview(self) -> list[Panel]:
-        """Show the mean frame and the density, coloured by depth if it has any."""
+        """Show the mean frame and the localizations, coloured by depth if they have."""
         mean = (self._input / max(self._frames, 1)).astype(np.float32)
         before = "input" if self._frames == 1 else f"mean of {self._frames} frames"
         title = f"{self._rows} localizations"
-        if self._sum.ndim == 2:
-            after = Panel(self._sum, title, "density")
+        if self._image.ndim == 2:
+            after = Panel(self._image, title, "density")
         else:
-            after = Panel(depth_coded(self._sum), f"{title}, colour: depth", "depth")
+            after = Panel(depth_coded(self._image), f"{title}, colour: depth", "depth")
         return [Panel(mean, before), after]
 
 

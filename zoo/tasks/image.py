@@ -12,17 +12,24 @@ from zoo.core.processing import Operation
 from zoo.core.products import Image, Panel, Product
 from zoo.tasks.comparison import Comparison
 from zoo.tasks.conditions import (
+    file_pixel_nm,
     fine_sizes_nm,
     looks_super_resolved,
-    pixel_size_nm,
     pixel_size_warnings,
 )
 
 ERROR_MAP = (
     "Absolute difference between the input's widefield image and the blurred, scaled "
-    "image, in the input's intensities (SQUIRREL, doi:10.1038/nmeth.4605)"
+    "image, in the input's intensities (SQUIRREL, doi:10.1038/nmeth.4605). Shows lost "
+    "brightness, not invented detail finer than the blur"
 )
 """What an error map says about itself."""
+
+ERROR_MAP_MEANING = (
+    "what the image does not explain of its input: lost or displaced brightness; "
+    "detail finer than the blur is not judged, and invented one can have a low error"
+)
+"""What a report says of it."""
 
 
 class ImageOptions(Options):
@@ -40,6 +47,7 @@ class ImageRestoration(Task):
 
     options: ClassVar[type[Options]] = ImageOptions
     channels_apart: ClassVar[bool] = True
+    resamples: ClassVar[bool] = True
     tags: ClassVar[tuple[str, ...]] = ("image-restoration",)
     title: ClassVar[str] = "super-resolution image restoration"
     texts: ClassVar[tuple[str, str]] = ("Image as acquired", "Restored image")
@@ -95,7 +103,7 @@ def _incomparable(recording: Recording, contract: Contract) -> str | None:
 
 def _no_reference(recording: Recording, contract: Contract) -> str | None:
     """Return why this recording is no reference for its images."""
-    pixel_nm = pixel_size_nm(recording)
+    pixel_nm = file_pixel_nm(recording)
     if looks_super_resolved(contract, pixel_nm):
         return (
             f"with pixels of {pixel_nm:.4g} nm the input looks already "
@@ -120,8 +128,12 @@ class _Restoring:
         self._comparison: Comparison | None = None
         if no_map is None or match:
             self._comparison = Comparison(match=match)
-        self._pixel_nm = fine_sizes_nm(recording, contract)
         grid = contract.grid
+        self._fine_nm = fine_sizes_nm(recording, contract)
+        self._pixel_nm = self._fine_nm
+        if recording.resampling is not None:
+            plain_nm = recording.resampling.source_nm
+            self._pixel_nm = {a: plain_nm / grid.scale(a) for a in "yx"}
         self._axes = grid.output_space + "c"
         self._apart = len(recording.groups) > 1
         names = recording.channel_names if self._apart else grid.outputs
@@ -151,6 +163,10 @@ class _Restoring:
             yield self._image("error_map", errors, ERROR_MAP)
 
     def _image(self, name: str, array: np.ndarray, description: str = "") -> Image:
+        resampling = self._recording.resampling
+        if resampling is not None:
+            scale = self._contract.grid.scale("x")
+            array = resampling.back(array, scale=scale, axes=self._axes)
         return Image(
             name,
             array,
@@ -174,8 +190,7 @@ class _Restoring:
         warnings = pixel_size_warnings(
             self._recording,
             self._contract,
-            "fine structure may be missing or made up, resample the recording or train "
-            "for this pixel size",
+            "fine structure may be missing or made up; train for this pixel size",
             images=True,
         )
         return warnings + (self._comparison.warnings() if self._comparison else [])
@@ -189,8 +204,25 @@ class _Restoring:
         if comparison is None or self._no_map is not None:
             report["error_map"] = {"skipped": self._no_map}
         else:
-            report["error_map"] = comparison.summary(self._pixel_nm.get("x"))
-        return report
+            report["error_map"] = comparison.summary(self._fine_nm.get("x"))
+            report["error_map"]["meaning"] = ERROR_MAP_MEANING
+        return report | self._output()
+
+    def _output(self) -> dict[str, Any]:
+        """Return size and pixel of images that are on the grid of the file again."""
+        resampling = self._recording.resampling
+        if resampling is None:
+            return {}
+        scale = self._contract.grid.scale("x")
+        size = {a: scale * resampling.source_px[a] for a in "yx"}
+        return {
+            "output": {
+                "scale": scale,
+                "height": size["y"],
+                "width": size["x"],
+                "pixel_size_nm": self._pixel_nm["x"],
+            }
+        }
 
     def preview(self) -> list[Panel]:
         """Show the first input, the first image and its error map."""

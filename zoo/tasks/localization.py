@@ -35,7 +35,7 @@ def localize(
 
     An ideally recovered isolated emitter is a spike in a single pixel (the optimum
     of Deep-STORM's loss, https://doi.org/10.1364/OPTICA.5.000458), so both its peak
-    and the sum over its window are `ideal_peak`.  The confidence is therefore that
+    and the sum over its window are `ideal_peak`.  The response is therefore that
     sum divided by `ideal_peak`: about 1 for a clear emitter wherever it lies
     relative to the grid, up to 2 where two fall into one window.
 
@@ -46,7 +46,7 @@ def localize(
     pixel_size_nm
         Edge of a fine pixel, nm.
     threshold
-        Smallest accepted confidence.
+        Smallest accepted response.
     ideal_peak
         Output of the network for an ideal isolated emitter.
     first_frame
@@ -67,7 +67,7 @@ def localize(
     Returns
     -------
     Localizations
-        With ``x_nm``, ``y_nm``, perhaps ``z_nm``, ``frame``, ``confidence``; frame by
+        With ``x_nm``, ``y_nm``, perhaps ``z_nm``, ``frame``, ``response``; frame by
         frame, plane by plane, row by row.
 
     Raises
@@ -81,7 +81,7 @@ def localize(
     >>> spike = np.zeros((1, 8, 8))
     >>> spike[0, 2, 5] = 48.4
     >>> found = localize(spike, pixel_size_nm=10.0, threshold=0.2, ideal_peak=48.4)
-    >>> found.x_nm.tolist(), found.y_nm.tolist(), found.confidence.tolist()
+    >>> found.x_nm.tolist(), found.y_nm.tolist(), found.response.tolist()
     ([55.0], [25.0], [1.0])
     """
     if density.ndim not in (3, 4):
@@ -126,12 +126,53 @@ def localize(
         "x_nm": centres[-1] * pixel_size_nm,
         "y_nm": centres[-2] * pixel_size_nm,
         "frame": frame[first] + first_frame,
-        "confidence": mass / ideal_peak,
+        "response": mass / ideal_peak,
     }
     if deep and z_step_nm is not None:
         start = 0.5 * z_step_nm if z_first_nm is None else z_first_nm
         columns["z_nm"] = start + (centres[0] - 0.5) * z_step_nm
     return Localizations(**columns).select(mass > threshold * ideal_peak)
+
+
+def add_histogram(
+    image: np.ndarray,
+    rows: Localizations,
+    *,
+    pixel_nm: float,
+    z_step_nm: float | None = None,
+    z_first_nm: float | None = None,
+) -> None:
+    """Count localizations in the pixels of an image; those outside do not count.
+
+    Parameters
+    ----------
+    image : ([z,] y, x)
+        Counts so far, on the grid of the density that the rows were found in; changed.
+    rows
+        Localizations.
+    pixel_nm
+        Edge of a pixel.
+    z_step_nm, z_first_nm
+        Depths of its planes, as in `localize`.
+
+    Examples
+    --------
+    >>> image = np.zeros((2, 3))
+    >>> rows = Localizations(x_nm=np.array([25.0, 5, 99]), y_nm=np.array([12.0, 1, 1]))
+    >>> add_histogram(image, rows, pixel_nm=10.0)
+    >>> image
+    array([[1., 0., 0.],
+           [0., 0., 1.]])
+    """
+    places = [np.floor(c / pixel_nm).astype(int) for c in (rows.y_nm, rows.x_nm)]
+    if image.ndim == 3 and z_step_nm is not None and rows.z_nm is not None:
+        first = 0.5 * z_step_nm if z_first_nm is None else z_first_nm
+        plane = np.floor((rows.z_nm - first) / z_step_nm + 0.5).astype(int)
+        places.insert(0, plane)
+    inside = np.ones(len(rows), bool)
+    for place, size in zip(places, image.shape, strict=True):
+        inside &= (place >= 0) & (place < size)
+    np.add.at(image, tuple(place[inside] for place in places), 1)
 
 
 def _edges(window: int, planes: int | None, deep: bool) -> tuple[int, ...]:

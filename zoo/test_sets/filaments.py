@@ -6,8 +6,8 @@ microtubules, every movie shows one structure in many frames, and photon numbers
 gamma distributed.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field
@@ -24,7 +24,7 @@ from zoo.simulate.frames import MARGIN_PX
 from zoo.simulate.pairs import render, within
 from zoo.test_sets.emitters import CAMERAS, EmitterTestSet
 
-CROWDED = ("dense", "tubes", "crossing")
+CROWDED = ("dense", "bundled", "tubes", "crossing")
 """Groups of crowded filaments."""
 
 FALSE = "false"
@@ -45,12 +45,16 @@ class FilamentTestSet(EmitterTestSet):
     """Movies of crowded filaments on both cameras, and of what is no emitter.
 
     To those of `EmitterTestSet` come ``dense/<sigma>`` – one longer movie of tubes;
+    ``bundled/<sigma>`` – tubes with twice as many emitters, of which a third have a
+    neighbour within 45 nm, at local densities of 10, 31 and 55 emitters per square
+    micrometre (10th, 50th and 90th percentile over emitters, within 250 nm);
     ``tubes/<sigma>`` – arcs that run together into bundles and apart again, with
     hollow walls; ``crossing/<sigma>`` – labelled microtubules that cross anywhere;
     ``false/empty``, ``false/haze`` and ``false/wide`` – background alone, a static
     background in the shape of a cell, and isolated emitters with wide spots.
     """
 
+    wanted: ClassVar[Mapping[str, Any]] = {"density": True}
     kind: Literal["filaments"] = "filaments"  # pyright: ignore[reportIncompatibleVariableOverride]
     """Kind of test set."""
     filament_seed: int = Field(default=20482, ge=0)
@@ -74,6 +78,10 @@ class FilamentTestSet(EmitterTestSet):
     """Emitters per frame of the longer movie, in the field and its margins."""
     movie_frames: int = Field(default=180, ge=3)
     """Frames of the longer movie per camera."""
+    bundled_emitters: int = Field(default=300, ge=1)
+    """Emitters per frame of the most crowded movie, in the field and its margins."""
+    bundled_frames: int = Field(default=60, ge=4)
+    """Frames of the most crowded movie per camera."""
     false_frames: int = Field(default=100, ge=1)
     """Frames of each kind without crowds per camera."""
     wide_sigma_nm: float = 160.0
@@ -90,6 +98,7 @@ class FilamentTestSet(EmitterTestSet):
         for index, camera in enumerate(CAMERAS):
             yield from self._crowded(index, camera)
             yield from self._false(index, camera)
+            yield self.bundled(index, camera)
 
     def score(self, case: Case, found: Products) -> Any:
         """Return the localizations of uniform emitters, or the scores of filaments.
@@ -102,7 +111,8 @@ class FilamentTestSet(EmitterTestSet):
         group = case.name.partition("/")[0]
         if group not in (*CROWDED, FALSE):
             return super().score(case, found)
-        if found.localizations is None or found.image is None:
+        density = found.images.get("density")
+        if found.localizations is None or density is None:
             raise BadInput(
                 f"{case.name} is scored by localizations and the summed image, and the "
                 "package does not return both"
@@ -116,17 +126,18 @@ class FilamentTestSet(EmitterTestSet):
                 case.truth, found.localizations, field_nm=self.field_nm, frames=frames
             )
             | image_scores(
-                found.image,
+                density.array,
                 case.truth,
-                pixel_size_nm=self.field_nm / found.image.shape[0],
+                pixel_size_nm=self.field_nm / density.array.shape[0],
             )
         )
 
     def metrics(self, scored: Sequence[tuple[str, Any]]) -> Metrics:
         """Return the metrics of `EmitterTestSet`, and means over cameras of the rest.
 
-        ``dense``, ``tubes`` and ``crossing`` hold those of `zoo.metrics.crowds`,
-        ``false`` the localizations that belong to no emitter per 100 frames.
+        ``dense``, ``bundled``, ``tubes`` and ``crossing`` hold those of
+        `zoo.metrics.crowds`, ``false`` the localizations that belong to no emitter per
+        100 frames.
         """
         uniform = [(n, s) for n, s in scored if not isinstance(s, CrowdedScores)]
         metrics = super().metrics(uniform)
@@ -158,7 +169,7 @@ class FilamentTestSet(EmitterTestSet):
         return Products(
             [
                 Table("localizations", case.truth),
-                Image("reconstruction", image.astype(np.float32), "yx"),
+                Image("density", image.astype(np.float32), "yx"),
             ]
         )
 
@@ -169,7 +180,7 @@ class FilamentTestSet(EmitterTestSet):
         return Products(
             [
                 Table("localizations", Localizations.empty()),
-                Image("reconstruction", empty, "yx"),
+                Image("density", empty, "yx"),
             ]
         )
 
@@ -188,16 +199,35 @@ class FilamentTestSet(EmitterTestSet):
         return (
             super()
             .reduced()
-            .override(filament_frames=3, movie_frames=3, false_frames=1)
+            .override(
+                filament_frames=3, movie_frames=3, bundled_frames=4, false_frames=1
+            )
         )
 
-    def _crowded(self, index: int, camera: str) -> Iterator[Case]:
-        edge_nm = self.field_nm + 2 * MARGIN_PX * self.pixel_size_nm
+    def dense(self, index: int, camera: str) -> Case:
+        """Simulate the longer movie of tubes on one camera, by its number and name."""
         rng = generator(self.filament_seed, 4, 0, index)
         name, sigma_nm = f"dense/{self.movie_sigma_nm:g}", self.movie_sigma_nm
         means = [self.movie_emitters] * self.movie_frames
-        places_nm = tubes(rng, edge_nm)
-        yield self._movie(rng, name, camera, places_nm, sigma_nm, means)
+        places_nm = tubes(rng, self._edge_nm)
+        return self._movie(rng, name, camera, places_nm, sigma_nm, means)
+
+    def bundled(self, index: int, camera: str) -> Case:
+        """Simulate the most crowded movie on one camera, by its number and name."""
+        rng = generator(self.filament_seed, 5, 0, index)
+        name, sigma_nm = f"bundled/{self.movie_sigma_nm:g}", self.movie_sigma_nm
+        means = [self.bundled_emitters] * self.bundled_frames
+        places_nm = tubes(rng, self._edge_nm)
+        return self._movie(rng, name, camera, places_nm, sigma_nm, means)
+
+    @property
+    def _edge_nm(self) -> float:
+        """Edge of the field with its margins, nm."""
+        return self.field_nm + 2 * MARGIN_PX * self.pixel_size_nm
+
+    def _crowded(self, index: int, camera: str) -> Iterator[Case]:
+        edge_nm = self._edge_nm
+        yield self.dense(index, camera)
         kinds = self.emitters_per_frame
         means = [
             kinds[frame * len(kinds) // self.filament_frames]

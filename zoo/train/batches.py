@@ -1,10 +1,12 @@
 """Batches that depend on the seed, the epoch and their number only."""
 
+import os
 import signal
+import threading
 from collections.abc import Generator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import keras
 import numpy as np
@@ -78,9 +80,7 @@ def draw(
     source: Source, keys: tuple[int, ...], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return `count` pairs drawn from the generator of `keys`, the batch axis first."""
-    rng = generator(*keys)
-    pairs = [source.sample(rng) for _ in range(count)]
-    return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+    return source.batch(generator(*keys), count)
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def simulators(workers: int) -> Generator[Executor | None]:
         return
     # not forked: TensorFlow and JAX have threads, whose locks a fork would copy
     pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_leave_interrupts
+        workers, mp_context=get_context("spawn"), initializer=_begin_worker
     )
     try:
         yield pool
@@ -99,8 +99,17 @@ def simulators(workers: int) -> Generator[Executor | None]:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the training, and end when it does, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    training = parent_process()
+
+    def watch() -> None:
+        if training is not None:
+            training.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 VALIDATION_EPOCH = 2**31

@@ -12,8 +12,9 @@ import numpy as np
 
 from zoo.core.errors import BadInput
 from zoo.core.files import replacing, write_json
+from zoo.core.random import generator
 from zoo.core.recipe import Budget, BudgetName, Loop, Recipe
-from zoo.train.checkpoint import CHECKPOINT, HISTORY, History
+from zoo.train.checkpoint import CHECKPOINT, HISTORY, STAGE, History
 from zoo.train.fit import Progress, fit, is_over, plan, spent
 from zoo.train.precision import precision_for
 from zoo.train.start import WEIGHTS, start_from
@@ -70,7 +71,8 @@ def train(
     Raises
     ------
     BadInput
-        If the folder holds a run already, holds none to resume, the recipe changed
+        If the folder holds a run already or files that are called like those of one,
+        holds none to resume, the recipe changed
         since it was started, or the weights to start from do not fit.
     """
     if budget not in recipe.budgets:
@@ -85,11 +87,10 @@ def train(
         run = read_run(run_folder)
         _check_same(run_folder, declared)
         start = run.get("start_path")
-    elif any((run_folder / name).exists() for name in (RECIPE, RUN, CHECKPOINT)):
-        raise BadInput(
-            f"{run_folder} already holds a run; continue it with --resume or choose "
-            "another folder"
-        )
+    else:
+        _check_free(run_folder)
+        # a source that has nothing to show leaves no folder behind
+        recipe.source.sample(generator(recipe.seed))
     precision = run.get("precision") or precision_for(chosen)
     # the initial weights follow from the seed, as every batch does
     keras.utils.set_random_seed(recipe.seed)
@@ -103,7 +104,7 @@ def train(
             "recipe": declared_as or recipe.name,
             "budget": budget,
             "precision": precision,
-            "settings": settings or {},
+            "settings": _self_contained(settings or {}, declared),
             "data": data,
             "start_path": start,
             **begun,
@@ -139,6 +140,24 @@ def read_run(run_folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def _check_free(run_folder: Path) -> None:
+    """Refuse a folder in which a new run would take the place of files."""
+    if any((run_folder / name).exists() for name in (RECIPE, RUN, CHECKPOINT)):
+        raise BadInput(
+            f"{run_folder} already holds a run; continue it with --resume or choose "
+            "another folder"
+        )
+    if run_folder.exists() and not run_folder.is_dir():
+        raise BadInput(f"{run_folder} is a file; give a folder for the run")
+    written = (HISTORY, STAGE.format("*"), "*.npy", "*.keras")
+    in_the_way = sorted(path for name in written for path in run_folder.glob(name))
+    if in_the_way:
+        raise BadInput(
+            f"{in_the_way[0]} is not replaced: no run wrote it; choose another folder "
+            "with -o"
+        )
+
+
 def _check_same(run_folder: Path, declared: dict[str, Any]) -> None:
     path = run_folder / RECIPE
     if not path.exists():  # killed before it was written: nothing has been learnt
@@ -152,6 +171,22 @@ def _check_same(run_folder: Path, declared: dict[str, Any]) -> None:
             f"{path} differs from the recipe of this version in {', '.join(changed)}; "
             "resume with the version that started the run, or start a new one"
         )
+
+
+def _self_contained(
+    settings: dict[str, Any], declared: dict[str, Any]
+) -> dict[str, Any]:
+    """Return settings that say the same where a user's files are missing.
+
+    A source that read a file when it was set is stored as it was understood.
+    """
+    if not any(
+        name.startswith("source__") and isinstance(value, str)
+        for name, value in settings.items()
+    ):
+        return settings
+    others = {n: v for n, v in settings.items() if not n.startswith("source__")}
+    return {"source": declared["source"]} | others
 
 
 def _initial_weights(loop: Loop, recipe: Recipe, start: str | None) -> dict[str, Any]:

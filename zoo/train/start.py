@@ -7,10 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from zoo.core.errors import BadInput
+from zoo import catalog
+from zoo.core.errors import BadInput, UnknownPackage
 from zoo.core.files import sha256
 from zoo.core.formats import KERAS
-from zoo.io.keras_file import check_keras_file
+from zoo.io.keras_network import load_network
 from zoo.train.checkpoint import stored_weights
 
 WEIGHTS = KERAS.file
@@ -51,7 +52,7 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
         # needs what a machine that only trains may not have
         from zoo.io.library import find_package
 
-        path = find_package(str(source))
+        path = find_package(str(source), needs=KERAS.entry)
     file = path / WEIGHTS if path.is_dir() else path
     if not file.is_file():
         raise BadInput(
@@ -79,12 +80,54 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
     return record
 
 
+def continuation(
+    name: str, changes: dict[str, Any], *, start: str | None, budget: str
+) -> tuple[dict[str, Any], str | None]:
+    """Return settings and weights of a training that may go on from published ones.
+
+    It does if the source alone is changed, its recipe foresees it for that, a package
+    of its name is at hand, and nothing else was asked for.
+
+    Parameters
+    ----------
+    name
+        Name of a recipe.
+    changes
+        Settings, as `zoo.core.config.parse_settings` returns them.
+    start
+        Weights to start from that the user named.
+    budget
+        Training plan that the user chose; the one on two cores is replaced.
+
+    Returns
+    -------
+    changes, start
+        As they were, or with the recipe's `retraining` in place of its plan, and the
+        name of the package.
+    """
+    retraining = catalog.recipe(name).retraining
+    about_the_source = [key for key in changes if key.split("__")[0] == "source"]
+    if (
+        retraining is None
+        or start is not None
+        or budget != "cpu"
+        or not changes
+        or len(about_the_source) < len(changes)
+    ):
+        return changes, start
+    from zoo.io.library import find_package
+
+    try:
+        find_package(name)
+    except UnknownPackage:
+        return changes, start
+    return changes | {"budgets__cpu": retraining.model_dump(mode="json")}, name
+
+
 def _read(file: Path) -> list[np.ndarray]:
     if file.suffix == ".npz":
         return stored_weights(file)
-    check_keras_file(file)
-    loaded: Any = keras.saving.load_model(file, compile=False, safe_mode=True)
-    return loaded.get_weights()
+    return load_network(file).get_weights()
 
 
 def _fitted(value: np.ndarray, variable: Any, file: Path) -> np.ndarray:

@@ -35,7 +35,7 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> NoReturn:
     debug = "--debug" in words
     try:
         with _interruptible(), nullcontext() if debug else _hushed():
-            code = app(args=words, prog_name="zoo", standalone_mode=False)
+            code = _command(app)(args=words, prog_name="zoo", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except UsageError as error:
@@ -53,6 +53,21 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> NoReturn:
     sys.exit(code or 0)
 
 
+def _command(app: typer.Typer) -> Any:
+    """Return what runs a command line; a file that ends too early is no Ctrl-D."""
+    command: Any = typer.main.get_command(app)
+    invoke = command.invoke
+
+    def run_command(context: Any) -> Any:
+        try:
+            return invoke(context)
+        except EOFError as error:  # typer would say that the user has stopped it
+            raise Failed(one_line(error)) from error
+
+    command.invoke = run_command
+    return command
+
+
 def one_line(error: Exception) -> str:
     """Say what failed; only what the user cannot put right is named by its type.
 
@@ -64,14 +79,54 @@ def one_line(error: Exception) -> str:
     'sigma_px must be positive, not -1'
     """
     from zoo.core.errors import ZooError
+    from zoo.core.extras import missing
 
+    if isinstance(error, ModuleNotFoundError) and (extra := missing(error.name)):
+        return str(extra)
     if isinstance(error, OSError) and error.strerror and not _is_ours(error):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}; {_remedy(error)}"
     text = str(error).strip() or "no message"
-    if isinstance(error, ZooError | ValueError | OSError | Failed):
+    if isinstance(error, ZooError | Failed):
+        return text
+    for kinds, line in _lines().items():
+        if isinstance(error, kinds):
+            return line.format(text)
+    if isinstance(error, ValueError | OSError):
         return text
     return f"{type(error).__name__}: {text} (--debug shows where)"
+
+
+def _lines() -> dict[tuple[type[Exception], ...], str]:
+    """Return what to say about failures of libraries, by their kind."""
+    import struct
+    import zipfile
+    import zlib
+
+    again = "copy or download it again"
+    return {
+        (EOFError,): f"a file ends where more is to come; {again} ({{}})",
+        (MemoryError,): (
+            "there is not enough memory; choose a smaller part, tile or batch size, or "
+            "end other programs ({})"
+        ),
+        (RecursionError,): (
+            "a file nests its contents too deeply; get it from a source you trust ({})"
+        ),
+        (UnicodeError,): (
+            "a text or name is not UTF-8; rename or convert the file that holds it ({})"
+        ),
+        (zipfile.BadZipFile, zlib.error, struct.error): (
+            f"a file is damaged; {again} ({{}})"
+        ),
+        (ImportError,): (
+            "a library cannot be loaded; install superres-zoo again in a new "
+            "environment ({})"
+        ),
+        (OverflowError, ZeroDivisionError, FloatingPointError): (
+            "a number is beyond what can be computed with; check sizes and options ({})"
+        ),
+    }
 
 
 def warn(notes: list[str]) -> None:
@@ -80,7 +135,7 @@ def warn(notes: list[str]) -> None:
         sys.stderr.write(f"zoo: warning: {' '.join(note.split())}\n")
 
 
-def show(content: Any, *, wide: bool = False) -> None:
+def show(content: Any, *, wide: bool = False, paged: bool = False) -> None:
     """Print a table or text of `rich`; colours and line breaks are for terminals.
 
     Parameters
@@ -89,13 +144,21 @@ def show(content: Any, *, wide: bool = False) -> None:
         What `rich` can draw.
     wide
         Whether lines may be longer than the terminal is wide.
+    paged
+        Whether to show it page by page, if it is higher than the terminal.
     """
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # words of others, as they are
     console.width = min(console.width, 100) if console.is_terminal else 88
     if wide:
         console.width = 10_000
+    if paged and console.is_terminal:
+        # as git asks for it: stay below one page, colours, leave the text behind
+        os.environ.setdefault("LESS", "-FRX")
+        with console.pager(styles=True):
+            console.print(content, crop=False)
+        return
     console.print(content, crop=False)
 
 

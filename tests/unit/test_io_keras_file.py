@@ -83,7 +83,10 @@ def _write(path, config, *, extra=(), drop=(), weights=None):
 def _with(entry):
     """Hide an entry deep inside a sound description."""
     config = copy.deepcopy(PLAIN)
-    inner = {**PLAIN, "config": {"layers": [_layer("Wrap", inner=[{"deep": entry}])]}}
+    inner = {
+        **PLAIN,
+        "config": {"layers": [_layer("TimeDistributed", inner=[{"deep": entry}])]},
+    }
     config["config"]["layers"].append(inner)
     return config
 
@@ -119,6 +122,18 @@ def test_plain_network_passes(tmp_path):
             "Lambda",
         ),
         ({"registered_name": "lab>Thing", "config": {}}, "lab>Thing"),
+        (_layer("Novelty"), "'Novelty' from module 'keras.layers', which does more"),
+        (_layer("WhileLoop", module="keras.src.ops.core"), "does more than compute"),
+        (_layer("Novelty", module="keras"), "does more than compute"),
+        (_layer("Dense", module="keras.src.ops.function"), "does more than compute"),
+        (
+            {
+                "class_name": "function",
+                "module": "keras.layers",
+                "config": "deserialize",
+            },
+            "does more than compute",
+        ),
     ],
 )
 def test_foreign_object_is_refused_at_any_depth(tmp_path, entry, named):

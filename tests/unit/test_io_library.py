@@ -23,7 +23,7 @@ from zoo.io import archives, library
 from zoo.io.archives import safe_extract, unpacked
 from zoo.io.description import axis_letters
 from zoo.io.download import DownloadError
-from zoo.io.package import MAX_DOCUMENTATION, Package
+from zoo.io.package import MAX_DOCUMENTATION, Package, cards_folder, specs_folder
 from zoo.verify.bounds import check_paths, check_weights
 
 # pooch leaves the closing of connections to the collector
@@ -102,10 +102,13 @@ def description(files):
     }  # fmt: skip
 
 
+GRAPH = b"\x3a\x00"  # an ONNX file without operations
+
+
 def contents(salt=b""):
     files = {
         "weights.keras": b"keras weights" + salt,
-        "model.onnx": b"onnx weights" + salt,
+        "model.onnx": GRAPH + (b"\x32" + bytes([len(salt)]) + salt if salt else b""),
         "test_input.npy": npy(TEST_INPUT),
         "test_output.npy": npy(TEST_OUTPUT),
         "README.md": b"# A small network\n",
@@ -156,11 +159,10 @@ def checkout(place):
     return make_folder(place.parent / "specs" / "small_network").parent
 
 
-def add_card(place, name="small_network"):
+def add_card(place, name="small_network", *, with_weights=()):
     files = contents()
-    return make_folder(
-        place / "cards" / name, {k: files[k] for k in ("rdf.yaml", "README.md")}
-    )
+    kept = ("rdf.yaml", "README.md", *with_weights)
+    return make_folder(place / "cards" / name, {k: files[k] for k in kept})
 
 
 def add_index(place, zip_path, base_url=None, name="small_network"):
@@ -206,7 +208,7 @@ def test_opening_whatever_holds_a_package(tmp_path, kind):
         package = library.open_package(given)
         assert package.name == "small_network"
         assert package.zoo["task"] == "image"
-        assert package.weights_path("onnx").read_bytes() == b"onnx weights"
+        assert package.weights_path("onnx").read_bytes() == GRAPH
         assert package.sha256 == sha(b"keras weights")
         np.testing.assert_array_equal(package.test_input(), TEST_INPUT)
         np.testing.assert_array_equal(package.test_output(), TEST_OUTPUT)
@@ -441,8 +443,8 @@ def test_format_04_with_fixed_shapes():
 def test_a_checkout_comes_first(checkout, place, tmp_path):
     make_zip(tmp_path / "small_network.zip", contents(b"other"))
     add_index(place, tmp_path / "small_network.zip", "http://127.0.0.1:9")
-    assert library.specs_folder() == checkout
-    assert library.cards_folder() == checkout
+    assert specs_folder() == checkout
+    assert cards_folder() == checkout
     assert library.find_package("small_network") == checkout / "small_network"
     assert library.locate("small_network") == checkout / "small_network"
     assert library.package_names() == ["small_network"]
@@ -470,7 +472,7 @@ def test_a_changed_checkout_is_refused_and_left_alone(
 def test_another_project_is_no_checkout(place):
     (place.parent / "pyproject.toml").write_text('[project]\nname = "else"\n')
     make_folder(place.parent / "specs" / "small_network")
-    assert library.specs_folder() is None
+    assert specs_folder() is None
     assert library.package_names() == []
 
 
@@ -548,6 +550,40 @@ def test_an_installation_without_weights_says_what_to_do(place, tmp_path, listed
         assert remedy in text
 
 
+def test_what_an_installation_brings_is_used_where_it_lies(place):
+    folder = add_card(place, with_weights=["model.onnx"])
+    assert library.locate("small_network") == folder
+    assert library.find_package("small_network") == folder
+    opened = library.open_package("small_network")
+    assert opened.present == ["onnx"]
+    assert opened.weights_path("onnx").read_bytes() == GRAPH
+    with pytest.raises(BadPackage, match="path of a complete package") as caught:
+        opened.weights_path("keras_v3")
+    one_line(caught)
+
+
+def test_a_changed_installation_is_refused(place):
+    folder = add_card(place, with_weights=["model.onnx"])
+    (folder / "model.onnx").write_bytes(b"trained a little more")
+    with pytest.raises(BadPackage, match="install superres-zoo again") as caught:
+        library.open_package("small_network")
+    one_line(caught)
+
+
+def test_weights_that_an_installation_lacks_are_downloaded(place, server):
+    add_card(place, with_weights=["model.onnx"])
+    with pytest.raises(BadPackage, match="the keras_v3 weights of small_network"):
+        library.find_package("small_network", needs="keras_v3")
+    make_zip(server.folder / "small_network.zip")
+    add_index(place, server.folder / "small_network.zip", server.url)
+    complete = library.find_package("small_network", needs="keras_v3")
+    assert Package(complete).present == ["keras_v3", "onnx"]
+    assert library.download("small_network") == complete
+    opened = library.open_package("small_network", needs="keras_v3")
+    assert opened.folder == complete.absolute()
+    assert library.open_package("small_network").folder == place / "cards" / opened.name
+
+
 def test_an_installation_without_network_says_what_to_do(place, tmp_path):
     add_card(place)
     # the port of a server that is gone
@@ -612,13 +648,13 @@ def test_download_does_not_overwrite(tmp_path):
 def test_opening_the_address_of_a_zip(server):
     make_zip(server.folder / "any.zip")
     package = library.open_package(f"{server.url}/any.zip")
-    assert package.weights_path("onnx").read_bytes() == b"onnx weights"
+    assert package.weights_path("onnx").read_bytes() == GRAPH
 
 
 def test_opening_the_address_of_a_description(server):
     make_folder(server.folder / "any")
     package = library.open_package(f"{server.url}/any/rdf.yaml")
-    assert package.weights_path("onnx").read_bytes() == b"onnx weights"
+    assert package.weights_path("onnx").read_bytes() == GRAPH
     np.testing.assert_array_equal(package.test_output(), TEST_OUTPUT)
 
 
@@ -867,7 +903,7 @@ def test_an_onnx_file_that_declares_more_than_it_holds(tmp_path):
     folder = make_folder(tmp_path / "p")
     (folder / "model.onnx").write_bytes(content)
     text = (folder / "rdf.yaml").read_text()
-    text = text.replace(sha(b"onnx weights"), sha(content))
+    text = text.replace(sha(GRAPH), sha(content))
     (folder / "rdf.yaml").write_text(text)
     with pytest.raises(BadPackage, match="declares an array of"):
         Package(folder).weights_path("onnx")
@@ -894,7 +930,8 @@ def test_documentation_outside_the_package_is_not_read(tmp_path, named):
 
 def test_a_saved_model_that_unpacks_to_a_multiple_is_not_run(tmp_path, monkeypatch):
     folder = make_folder(tmp_path / "p")
-    make_zip(folder / "saved_model.zip", {"saved_model.pb": bytes(2**20)})
+    content = b"\x0a\x80\x80\x40" + bytes(2**20)  # a field that says nothing
+    make_zip(folder / "saved_model.zip", {"saved_model.pb": content})
     text = (folder / "rdf.yaml").read_text()
     entry = "weights:\n  tensorflow_saved_model_bundle: {source: saved_model.zip}\n"
     (folder / "rdf.yaml").write_text(text.replace("weights:\n", entry))

@@ -264,3 +264,40 @@ def test_spectra_are_refused(tmp_path):
     path = write_mrc(tmp_path / "a.mrc", sections(2, dtype="complex64"))
     with pytest.raises(BadInput, match="pixels of type complex64"):
         open_stack(path)
+
+
+def test_what_a_header_declares_gets_no_memory(tmp_path):
+    import tracemalloc
+
+    data = sections(2)
+    path = write_mrc(tmp_path / "a.mrc", data, voxel=65.0, stated=2**31 - 1)
+    tracemalloc.start()
+    same(path, data[..., None])  # its length tells that nothing follows the header
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+    path = write_mrc(tmp_path / "b.mrc", data, extended=b"1", stated=2**31 - 1)
+    with pytest.raises(BadInput, match="truncated: it describes 2 images"):
+        open_stack(path)
+    head = bytearray(write_mrc(tmp_path / "c.mrc", data).read_bytes())
+    struct.pack_into("<10i", head, 0, 1, 1, 2**24 - 1, 0, 0, 0, 0, 1, 1, 1)
+    (tmp_path / "c.mrc").write_bytes(head)
+    tracemalloc.start()
+    with pytest.raises(BadInput, match="truncated: it describes 16777215 images"):
+        open_stack(tmp_path / "c.mrc")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+def test_compressed_and_very_short_files_are_said_to_be_that(tmp_path):
+    import bz2
+    import gzip
+
+    content = write_mrc(tmp_path / "a.mrc", sections(2)).read_bytes()
+    for name, packed in (("g", gzip.compress(content)), ("b", bz2.compress(content))):
+        (tmp_path / f"{name}.mrc").write_bytes(packed)
+        with pytest.raises(BadInput, match="is compressed; unpack it first"):
+            open_stack(tmp_path / f"{name}.mrc")
+    (tmp_path / "s.mrc").write_bytes(content[:1000])
+    with pytest.raises(BadInput, match="not a readable MRC file: it ends"):
+        open_stack(tmp_path / "s.mrc")

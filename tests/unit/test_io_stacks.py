@@ -721,6 +721,40 @@ def test_ome_zarr_with_channels(tmp_path):
         open_stack(tmp_path / "a.zarr")
 
 
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(
+    ("shape", "chunks"),
+    [
+        ((2, 16, 16), (1, 10**5, 10**5)),
+        ((2, 10**5, 10**5), (1, 16, 16)),
+        ((10**9, 16, 16), (1, 16, 16)),
+    ],
+)
+def test_what_a_zarr_array_declares_gets_no_memory(tmp_path, version, shape, chunks):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.create_group(tmp_path / "a.zarr", zarr_format=version)
+    options = {"shape": shape, "chunks": chunks, "dtype": "uint16"}
+    group.create_array("0", **options)
+    axes = [{"name": name} for name in "tyx"]
+    scales = [{"version": "0.4", "axes": axes, "datasets": [{"path": "0"}]}]
+    group.attrs["multiscales"] = scales
+    zarr.create_array(tmp_path / "b.zarr", zarr_format=version, **options)
+    for name in "ab":
+        with pytest.raises(BadInput, match=r"is damaged: it declares .* again"):
+            open_stack(tmp_path / f"{name}.zarr")
+
+
+def test_a_large_chunk_that_is_stored_is_read(tmp_path, monkeypatch):
+    zarr = pytest.importorskip("zarr")
+    monkeypatch.setattr("zoo.io.formats.BLANK_BYTES", 1000)
+    data = movie(4)
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=data.shape, chunks=data.shape, dtype="uint16"
+    )
+    array[:] = data
+    same(tmp_path / "a.zarr", data[..., None])
+
+
 def test_plain_zarr_array_and_empty_group(tmp_path):
     zarr = pytest.importorskip("zarr")
     data = movie(5)
@@ -741,12 +775,13 @@ def test_plain_zarr_array_and_empty_group(tmp_path):
 def test_missing_extra_is_named(tmp_path, monkeypatch, module, extra, name):
     path = tmp_path / name
     if extra == "mrc":
-        path.write_bytes(bytes(208) + b"MAP " + bytes(2000))
+        sizes = np.array([4, 4, 1, 0], "<i4").tobytes()
+        path.write_bytes(sizes + bytes(192) + b"MAP " + bytes(2000))
     else:
         path.mkdir()
         (path / "zarr.json").write_text("{}")
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(BadInput, match=rf"pip install superres-zoo\[{extra}\]"):
+    with pytest.raises(BadInput, match=rf'pip install "superres-zoo\[{extra}\]"'):
         open_stack(path)
 
 

@@ -21,6 +21,8 @@ def table(n=50, seed=0, columns=tuple(COLUMNS)):
     rng = np.random.default_rng(seed)
     values = {name: rng.uniform(0, 6400, n).round(2) for name in columns}
     values["frame"] = rng.integers(1, 2000, n)
+    if "flags" in values:
+        values["flags"] = rng.integers(0, 8, n)
     return Localizations(**values)
 
 
@@ -34,7 +36,7 @@ def same(found, expected):
 
 
 @pytest.mark.parametrize(
-    "columns", [("x_nm", "y_nm"), ("x_nm", "y_nm", "confidence"), tuple(COLUMNS)]
+    "columns", [("x_nm", "y_nm"), ("x_nm", "y_nm", "response"), tuple(COLUMNS)]
 )
 def test_round_trip(tmp_path, columns):
     expected = table(columns=columns)
@@ -43,13 +45,25 @@ def test_round_trip(tmp_path, columns):
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
 
 
+THUNDERSTORM = {
+    "frame": "frame",
+    "x_nm": "x [nm]",
+    "y_nm": "y [nm]",
+    "z_nm": "z [nm]",
+    "sigma_nm": "sigma [nm]",
+    "photons": "intensity [photon]",
+    "background_photons": "offset [photon]",
+    "uncertainty_nm": "uncertainty [nm]",
+}
+"""Its columns of two-dimensional tables, in its order."""
+
+
 def test_header_is_thunderstorms_to_the_letter(tmp_path):
-    write_localizations(tmp_path / "a.csv", table(2))
+    columns = (*THUNDERSTORM, "response")
+    write_localizations(tmp_path / "a.csv", table(2, columns=columns))
     lines = (tmp_path / "a.csv").read_bytes().split(b"\n")
-    assert lines[0] == (
-        b'"id","frame","x [nm]","y [nm]","z [nm]","sigma [nm]","intensity [photon]",'
-        b'"offset [photon]","uncertainty_xy [nm]","confidence"'
-    )
+    names = ["id", *THUNDERSTORM.values(), "response"]
+    assert lines[0].decode() == ",".join(f'"{name}"' for name in names)
     assert lines[1].startswith(b"1,")
     assert lines[2].startswith(b"2,")
     assert lines[3] == b""
@@ -63,7 +77,7 @@ def test_positions_have_at_least_two_decimals(tmp_path):
 
 
 def test_empty_table_keeps_its_columns(tmp_path):
-    empty = Localizations.empty(("x_nm", "y_nm", "frame", "confidence"))
+    empty = Localizations.empty(("x_nm", "y_nm", "frame", "response"))
     write_localizations(tmp_path / "a.csv", empty)
     found = read_localizations(tmp_path / "a.csv")
     assert len(found) == 0
@@ -124,6 +138,19 @@ def test_a_failed_write_leaves_the_old_table(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
 
 
+@pytest.mark.parametrize(
+    ("old", "column"),
+    [("confidence", "response"), ("uncertainty_xy [nm]", "uncertainty_nm")],
+)
+def test_names_of_earlier_versions_are_read(tmp_path, old, column):
+    text = f'"frame","x [nm]","y [nm]","{old}"\n1,50,75,0.875\n'
+    (tmp_path / "old.csv").write_text(text, encoding="utf-8")
+    found = read_localizations(tmp_path / "old.csv")
+    assert getattr(found, column).tolist() == [0.875]
+    write_localizations(tmp_path / "new.csv", found)
+    assert old not in (tmp_path / "new.csv").read_text(encoding="utf-8")
+
+
 HEADERS = {
     "thunderstorm": '"id","frame","x [nm]","y [nm]","intensity [photon]"\n'
     "1,3,100.5,200.25,900\n2,4,1,2,3\n",
@@ -175,7 +202,7 @@ def test_full_thunderstorm_table(tmp_path):
     found = read_localizations(path)
     assert found.columns == (
         "x_nm", "y_nm", "frame", "z_nm", "photons", "background_photons",
-        "uncertainty_nm",
+        "uncertainty_nm", "chi_square",
     )  # fmt: skip
     assert found.z_nm is not None
     assert found.uncertainty_nm is not None

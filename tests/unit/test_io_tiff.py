@@ -270,3 +270,22 @@ def test_channels_and_names_leave_the_identifier_in_reach(tmp_path):
     assert (tmp_path / "a.ome.tif").read_bytes() == (
         tmp_path / "b.ome.tif"
     ).read_bytes()
+
+
+@pytest.mark.parametrize("axes", ["yx", "tyx", "zyxc"])
+def test_ome_files_state_their_pixel_for_programs_without_ome(tmp_path, axes):
+    array = np.zeros([4, 6, 8, 2][: len(axes)] if axes != "yx" else [6, 8], np.float32)
+    write_ome_tiff(
+        tmp_path / "a.ome.tif", array, pixel_size_nm={"y": 25.0, "x": 12.5}, axes=axes
+    )
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        for page in file.pages:
+            tags = {name: page.tags[name].value for name in ("XResolution",
+                    "YResolution", "ResolutionUnit")}  # fmt: skip
+            assert tags["ResolutionUnit"] == 3  # centimetre
+            across, down = (n / d for n, d in list(tags.values())[:2])
+            assert across == pytest.approx(1e7 / 12.5)
+            assert down == pytest.approx(1e7 / 25)
+    write_ome_tiff(tmp_path / "b.ome.tif", array, pixel_size_nm=None, axes=axes)
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
+        assert file.pages[0].tags["ResolutionUnit"].value == 1  # none

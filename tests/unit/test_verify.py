@@ -278,6 +278,100 @@ def test_no_program_opens_weights_that_declare_more_than_they_hold(
     assert "not asked" in failed["official test of keras_v3"]
 
 
+def write_saved_model(path, graph_function):
+    """Write a zipped SavedModel whose signature runs a function."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec([None, None, None, 1], tf.float32, name="input")
+    module = tf.Module()
+    module.run = tf.function(graph_function, input_signature=[spec])
+    folder = path.with_suffix(".saved")
+    signature = module.run.get_concrete_function()
+    tf.saved_model.save(module, folder, signatures={"serving_default": signature})
+    shutil.make_archive(str(path.with_suffix("")), "zip", folder)
+    shutil.rmtree(folder)
+
+
+def writes(path):
+    """Return a function of a graph that writes a file whenever it runs."""
+    import tensorflow as tf
+
+    def compute(frames):
+        with tf.control_dependencies([tf.io.write_file(str(path), "written")]):
+            return {"output": tf.repeat(tf.repeat(frames, 2, 1), 2, 2)}
+
+    return compute
+
+
+def hostile(package, tmp_path):
+    """Make weights of a package write files; return the files."""
+    marks = [tmp_path / "by-saved-model", tmp_path / "by-python"]
+    write_saved_model(package / "saved_model.zip", writes(marks[0]))
+    source = f"open({str(marks[1])!r}, 'w')\nclass Net: pass\n"
+    (package / "net.py").write_text(source)
+    (package / "weights.pt").write_bytes(b"0")
+
+    def change(rdf):
+        rdf["weights"]["pytorch_state_dict"] = {
+            "source": "weights.pt",
+            "architecture": {
+                "source": "net.py",
+                "callable": "Net",
+                "sha256": sha256(package / "net.py"),
+            },
+            "pytorch_version": "2.0",
+            "parent": "keras_v3",
+        }
+        rdf["config"].pop("superres_zoo")
+
+    rewrite(package, change)
+    return marks
+
+
+@tensorflow
+def test_programs_in_a_package_run_with_trust_only(package, tmp_path, monkeypatch):
+    asked = []
+
+    def run(requests, *, writable, trust):
+        asked.extend((request.get("entry"), trust) for request in requests)
+        assert len(writable) == 1
+        return [{"error": "not asked"} for _ in requests]
+
+    monkeypatch.setattr(isolated, "run", run)
+    hostile(package, tmp_path)
+    program, bundle = "pytorch_state_dict", "tensorflow_saved_model_bundle"
+
+    rows = {row.name: row for row in verify_package(package).rows}
+    skipped = rows[f"official test of {program}"]
+    assert skipped.ok is None
+    assert "--trust runs it with your rights" in skipped.detail
+    assert rows[f"official test of {bundle}"].ok is False
+    assert "WriteFile" in rows[f"official test of {bundle}"].detail
+    assert {entry for entry, _ in asked} == {"keras_v3", "onnx", None}
+    assert not any(trust for _, trust in asked)
+
+    asked.clear()
+    verify_package(package, trust=True)
+    assert {program, bundle} <= {entry for entry, _ in asked}
+    assert all(trust for _, trust in asked)
+
+
+@pytest.mark.slow
+@tensorflow
+def test_no_file_is_written_even_if_the_list_had_a_gap(package, tmp_path, monkeypatch):
+    marks = hostile(package, tmp_path)
+    entry = "tensorflow_saved_model_bundle"
+    monkeypatch.setattr("zoo.verify.examination.check_weights", lambda *_: None)
+    monkeypatch.setattr("zoo.verify.examination.is_bounded", lambda *_: True)
+
+    failed = failures(verify_package(package, entries=(entry,)))
+    assert not any(mark.exists() for mark in marks)
+    assert f"official test of {entry}" in failed
+
+    verify_package(package, entries=(entry,), trust=True)
+    assert marks[0].read_text() == "written"  # the same, unconfined
+
+
 @tensorflow
 def test_a_package_that_names_files_outside_is_not_verified(package, monkeypatch):
     monkeypatch.setattr(isolated, "run", None)
@@ -572,7 +666,8 @@ def test_kernels_are_known_however_a_format_turns_and_folds_them():
     kernel = rng.normal(size=(3, 3, 4, 5)).astype(np.float32)
     turned = kernel.transpose(3, 2, 0, 1)
     factors = rng.normal(size=(5, 1, 1, 1)).astype(np.float32)  # of either sign
-    bias = {"bias": np.ones(5, np.float32)}
+    # neither vectors nor single numbers, such as a rectifier's slope, are kernels
+    bias = {"bias": np.ones(5, np.float32), "slope": np.ones((1, 1, 1), np.float32)}
     for constant in (kernel, turned, turned * factors):
         assert absent_kernels({"k": kernel} | bias, [constant]) == []
         for place in ((0, 0, 0, 0), (4, 3, 2, 1)):
@@ -581,3 +676,18 @@ def test_kernels_are_known_however_a_format_turns_and_folds_them():
             wrong[place] += 1e-3 * np.linalg.norm(wrong)
             assert absent_kernels({"k": kernel}, [wrong]) == ["k"]
     assert absent_kernels({"k": kernel}, [turned[:4]]) == ["k"]
+
+
+@tensorflow
+def test_a_run_gets_a_name_of_its_own_and_keeps_it(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "require_verified", str)
+    mine = build_package(
+        built[0], tmp_path, formats=(), score=False, name="mine", authors=["Somebody"]
+    )
+    assert {p.name for p in tmp_path.iterdir()} == {"mine", "mine.zip"}
+    again = build_package(mine, tmp_path / "out", formats=(), score=False)
+    assert again == tmp_path / "out" / "mine"
+    for name in ("README.md", "rdf.yaml", "recipe.json"):
+        assert (again / name).read_bytes() == (mine / name).read_bytes()
+    with pytest.raises(BadInput, match="mine is not published; name a folder"):
+        build_package(mine, formats=(), score=False)

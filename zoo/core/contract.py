@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 from pydantic import Field, SerializeAsAny, model_validator
@@ -10,8 +10,10 @@ from pydantic import Field, SerializeAsAny, model_validator
 from zoo.core.axes import AXIS_NAMES
 from zoo.core.config import Config, Kind
 from zoo.core.grid import Grid
+from zoo.core.measured import Measured
 from zoo.core.processing import Operation
 from zoo.core.products import Panel, Product
+from zoo.core.resampling import Resampling
 
 Range = tuple[float, float]
 
@@ -22,6 +24,17 @@ class Options(Config):
     Every field reaches Python as a keyword of `zoo.load` and the command line as an
     option of the same name, a Boolean that is true by default as ``--no-...``.
     """
+
+
+class Origin(NamedTuple):
+    """Where a part of a recording lies in the whole."""
+
+    frame: int = 0
+    """Frames before it."""
+    y_nm: float = 0.0
+    """Distance of its first row from that of the whole, nm."""
+    x_nm: float = 0.0
+    """Distance of its first column, nm."""
 
 
 class Recording(Protocol):
@@ -45,6 +58,10 @@ class Recording(Protocol):
     on its own where the network takes one and the file has several."""
     channel_names: tuple[str, ...]
     """Names of the channels of the file; empty if it states none."""
+    resampling: Resampling | None
+    """How frames were brought to the trained pixel; None if they have the file's."""
+    origin: Origin
+    """Where it lies in the recording that it is a part of; tables are put there."""
 
     @property
     def frames(self) -> int:
@@ -72,6 +89,31 @@ class Recording(Protocol):
         """
         ...
 
+    def knowledge(
+        self, frame: int, start: tuple[int, ...], size: tuple[int, ...]
+    ) -> np.ndarray | None:
+        """Return what is known of the whole recording for one tile of a frame.
+
+        Parameters
+        ----------
+        frame
+            Number of the frame, from 0.
+        start, size
+            First pixel of the tile in the frame, which may lie before it, and the
+            lengths of the tile along the letters of space.
+
+        Returns
+        -------
+        row
+            Of `zoo.core.sim_pattern`, for networks that take it; None where nothing is
+            known, and the network looks at the tile alone.
+        """
+        ...
+
+    def measurements(self) -> list[Measured]:
+        """Return what was measured of the recording, to hold against the training."""
+        ...
+
     def warnings(self) -> list[str]:
         """Return what a user should know about the recording, one line each."""
         ...
@@ -95,6 +137,9 @@ class Input(Kind, ABC):
     """How frames smaller than a tile are continued, a mode of `numpy.pad`."""
     channel_word: ClassVar[str] = "channels"
     """What several channels of a frame are called."""
+    resamples: ClassVar[bool] = False
+    """Whether images of another pixel are brought to the trained one unless told
+    otherwise: where ``benchmarks/pixel_sizes.py`` or recordings score better so."""
 
     @abstractmethod
     def open(
@@ -177,6 +222,8 @@ class Task(Kind, ABC):
     """Whether nothing can be said without a pixel size."""
     channels_apart: ClassVar[bool] = False
     """Whether channels of a recording may go one by one through a network of one."""
+    resamples: ClassVar[bool] = False
+    """Whether results can be brought back from the trained pixel to the file's."""
     tags: ClassVar[tuple[str, ...]] = ()
     """Search words of the bioimage.io collection."""
     title: ClassVar[str] = ""

@@ -13,6 +13,7 @@ import platform
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -29,6 +30,22 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_utf8(path: str | Path) -> None:
+    """Refuse a name that cannot be written into a report.
+
+    Raises
+    ------
+    BadInput
+        If it is not UTF-8, as names from old file systems and archives may be.
+    """
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"the name {os.fspath(path)!a} is not UTF-8; rename the file or folder"
+        ) from error
 
 
 def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
@@ -65,7 +82,8 @@ def replacing(path: Path, *, overwrite: bool = True) -> Generator[Path]:
     Raises
     ------
     BadInput
-        If `path` exists and `overwrite` is false, before the block or after it.
+        If `path` exists and `overwrite` is false, before the block or after it, or is
+        not UTF-8.
 
     Examples
     --------
@@ -76,6 +94,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Generator[Path]:
     ...     (Path(folder) / "a.txt").read_text()
     'whole'
     """
+    require_utf8(path)
     refuse_existing(path, overwrite=overwrite)
     _living(path.parent)
     part = _aside(path)
@@ -151,13 +170,14 @@ def new_folder(
     Raises
     ------
     BadInput
-        If `target` exists and may not be replaced, is no folder, holds one of
-        `sources`, is being written by another process, or has been made by one
+        If `target` is not UTF-8, exists and may not be replaced, is no folder, holds
+        one of `sources`, is being written by another process, or has been made by one
         meanwhile.
     OSError
         If it cannot be written, or there is too little room; found out before the
         block runs.
     """
+    require_utf8(target)
     target = _real(target)
     _check_target(target, replaces, sources)
     parent = target.parent
@@ -204,11 +224,26 @@ def scratch(path: Path) -> Generator[Path]:
     part = _aside(path.absolute())
     _OWN.add(part)
     try:
-        part.mkdir()
+        part.mkdir(mode=0o700)
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
         _OWN.discard(part)
+
+
+@contextmanager
+def temporary(name: str) -> Generator[Path]:
+    """Yield an empty folder among the temporary files, for this user alone.
+
+    It goes in the end; those of processes that were killed go at the next call.
+
+    Parameters
+    ----------
+    name
+        Part of its name, which says what it is for.
+    """
+    with scratch(Path(tempfile.gettempdir()) / name) as part:
+        yield part
 
 
 def swap_folder(new: Path, path: Path) -> None:

@@ -54,9 +54,21 @@ class Localizations:
     background_photons
         (n,) float, photons per pixel under the emitter.
     uncertainty_nm
-        (n,) float, expected lateral standard deviation, nm.
-    confidence
-        (n,) float, 1 for a response as strong as an ideal isolated emitter's.
+        (n,) float, expected lateral standard deviation per axis, nm.
+    uncertainty_x_nm, uncertainty_y_nm, uncertainty_z_nm
+        (n,) float, expected standard deviation of each coordinate, nm.
+    uncertainty_photons, uncertainty_background_photons
+        (n,) float, expected standard deviation of photons and background.
+    chi_square
+        (n,) float, mean square of the residuals in standard deviations; near 1 where
+        the emitter's model describes what the camera saw.
+    flags
+        (n,) int, sum of what speaks against the row: 1 for a depth at or beyond the
+        ends of what the network was trained on, 2 for other emitters in its region, 4
+        for light that one emitter does not explain.
+    response
+        (n,) float, the network's own; 1 for one as strong as an ideal isolated
+        emitter's.  No probability.
 
     Raises
     ------
@@ -89,10 +101,29 @@ class Localizations:
         default=None, metadata=_in_file("offset", "photon", "%.3f")
     )
     uncertainty_nm: np.ndarray | None = field(
-        default=None, metadata=_in_file("uncertainty_xy", "nm", "%.3f", "uncertainty")
+        default=None, metadata=_in_file("uncertainty", "nm", "%.3f", "uncertainty_xy")
     )
-    confidence: np.ndarray | None = field(
-        default=None, metadata=_in_file("confidence", "", "%.4f")
+    uncertainty_x_nm: np.ndarray | None = field(
+        default=None, metadata=_in_file("uncertainty_x", "nm", "%.3f")
+    )
+    uncertainty_y_nm: np.ndarray | None = field(
+        default=None, metadata=_in_file("uncertainty_y", "nm", "%.3f")
+    )
+    uncertainty_z_nm: np.ndarray | None = field(
+        default=None, metadata=_in_file("uncertainty_z", "nm", "%.3f")
+    )
+    uncertainty_photons: np.ndarray | None = field(
+        default=None, metadata=_in_file("uncertainty_intensity", "photon", "%.2f")
+    )
+    uncertainty_background_photons: np.ndarray | None = field(
+        default=None, metadata=_in_file("uncertainty_offset", "photon", "%.3f")
+    )
+    chi_square: np.ndarray | None = field(
+        default=None, metadata=_in_file("chi2", "", "%.4f")
+    )
+    flags: np.ndarray | None = field(default=None, metadata=_in_file("flags", "", "%d"))
+    response: np.ndarray | None = field(
+        default=None, metadata=_in_file("response", "", "%.4f", "confidence")
     )
 
     def __post_init__(self) -> None:

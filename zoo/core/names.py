@@ -45,7 +45,10 @@ WORDS = {
 }
 """Words of a name that are written differently."""
 
-_WHOLE = {"photons": ("photons", "photons")}
+_WHOLE = {
+    "photons": ("photons", "photons"),
+    "mean_absolute_nm": ("mean |dx| + |dy|", "nm"),
+}
 
 
 def near(name: str, known: Iterable[str]) -> str:

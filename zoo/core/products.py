@@ -9,6 +9,20 @@ import numpy as np
 from zoo.core.localizations import Localizations
 
 
+@dataclass(frozen=True)
+class Movie:
+    """The frames in which the emitters of a table lie."""
+
+    frames: int
+    """Number of frames."""
+    height: int
+    """Length along y, px."""
+    width: int
+    """Length along x, px."""
+    pixel_size_nm: float
+    """Edge of a pixel, nm."""
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """Rows of a table of emitters; pieces under one name follow each other."""
@@ -17,6 +31,8 @@ class Table:
     """File name without its ending, such as ``localizations``."""
     rows: Localizations
     """The rows."""
+    movie: Movie | None = None
+    """Their movie, if the table is to be written for Picasso, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +64,20 @@ Product = Table | Image
 
 
 @dataclass(frozen=True, eq=False)
+class ColourBar:
+    """What colours of a panel mean."""
+
+    colours: np.ndarray
+    """(n, 3) colours from the lowest value to the highest, in [0, 1]."""
+    low: float
+    """Value of the first colour."""
+    high: float
+    """Value of the last colour."""
+    unit: str
+    """Unit of the values."""
+
+
+@dataclass(frozen=True, eq=False)
 class Panel:
     """One image of a preview."""
 
@@ -57,6 +87,8 @@ class Panel:
     """What stands above it."""
     shows: Literal["image", "density", "error", "depth"] = "image"
     """How it is coloured and stretched; ``depth`` is an image (y, x, 3) in [0, 1]."""
+    bar: ColourBar | None = None
+    """What the colours of ``depth`` mean."""
 
 
 class Products:

@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
-from pydantic import Field, SerializeAsAny
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from zoo.core.config import Config, Kind
 from zoo.core.contract import Contract, conditions
@@ -48,9 +53,28 @@ class Source(Kind, ABC):
     def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return one (input, target) pair without the batch axis, float32 each."""
 
+    def batch(
+        self, rng: np.random.Generator, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return `count` pairs, the batch axis first.
+
+        One `sample` after the other; a source that is faster when it draws many at a
+        time does so here.
+        """
+        pairs = [self.sample(rng) for _ in range(count)]
+        return np.stack([pair[0] for pair in pairs]), np.stack([p[1] for p in pairs])
+
     @abstractmethod
     def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
         """Return frames as a user's file would hold them, with their truth."""
+
+    def settle(self, contract: Contract, test_set: TestSet) -> tuple[Contract, TestSet]:
+        """Return what a package promises and is scored on if it learns from this.
+
+        Both as they are by default.  A source whose conditions can be set to those of a
+        user's microscope says here what follows from them.
+        """
+        return contract, test_set
 
     def measured(self, folder: Path) -> "Source":
         """Return the source that reads its pairs from a folder instead.
@@ -270,6 +294,24 @@ class Recipe(Config):
     """Scores that the published weights must reach."""
     tags: tuple[str, ...] = ()
     """Search words for the bioimage.io collection."""
+    retraining: Budget | None = None
+    """How the published weights are trained on for another source, such as the optics
+    of a user's microscope; None where that is not foreseen."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_foreseen(
+        self, handler: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        stored: dict[str, Any] = handler(self)
+        if stored.get("retraining") is None:
+            # records of earlier versions do not have it, either
+            stored.pop("retraining", None)
+        return stored
+
+    def settled(self) -> "Recipe":
+        """Return the recipe with a contract and a test set that fit its source."""
+        contract, test_set = self.source.settle(self.contract, self.test_set)
+        return self.model_copy(update={"contract": contract, "test_set": test_set})
 
     @property
     def promise(self) -> Contract:

@@ -45,6 +45,8 @@ class TestSet(Kind, ABC):
 
     __test__ = False  # for pytest: no class of tests
     home: ClassVar[str] = "zoo.test_sets"
+    wanted: ClassVar[Mapping[str, Any]] = {}
+    """Options of the prediction without which there is nothing to score."""
 
     @abstractmethod
     def cases(self) -> Iterator[Case]:

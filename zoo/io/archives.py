@@ -1,5 +1,6 @@
 """Zips of packages, unpacked without trusting them; and the folder they are kept in."""
 
+import errno
 import os
 import re
 import stat
@@ -144,9 +145,15 @@ def _intact(zip_path: Path) -> Generator[None]:
         FileExistsError,
         IsADirectoryError,
     ) as error:
-        raise BadPackage(
-            f"{zip_path} is not an intact zip; download it again ({error})"
-        ) from error
+        raise _not_intact(zip_path, error) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise  # of the disk; the zip names a place before its begin otherwise
+        raise _not_intact(zip_path, error) from error
+
+
+def _not_intact(zip_path: Path, error: Exception) -> BadPackage:
+    return BadPackage(f"{zip_path} is not an intact zip; download it again ({error})")
 
 
 def _judge(entries: list[zipfile.ZipInfo], zip_path: Path) -> None:

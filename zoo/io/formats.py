@@ -1,5 +1,6 @@
 """Recordings that are no TIFF: arrays, ``.npy`` and OME-Zarr; MRC is in `mrc`."""
 
+import math
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from zoo.io.readers import (
     plausible_step_nm,
     unit_nm,
 )
+from zoo.io.tiff_sizes import BLANK_BYTES, DENSEST, FEW_PLANES
 
 
 def from_array(array: Any, *, channels: int | None, name: str) -> Found:
@@ -73,7 +75,7 @@ def from_zarr(path: Path, *, channels: int | None) -> Found:
         zarr: Any = import_module("zarr")
     except ImportError as error:
         raise BadInput(
-            f"{path} needs the Zarr reader: pip install superres-zoo[zarr]"
+            f'{path} needs the Zarr reader: pip install "superres-zoo[zarr]"'
         ) from error
     name = str(path)
     try:
@@ -83,6 +85,7 @@ def from_zarr(path: Path, *, channels: int | None) -> Found:
             f"{path} is no Zarr array or group ({first_line(error)})"
         ) from error
     if not hasattr(node, "members"):
+        _check_zarr(node, path)
         return from_array(node, channels=channels, name=name)
     notes: list[str] = []
     scales = _multiscales(node)
@@ -99,6 +102,7 @@ def from_zarr(path: Path, *, channels: int | None) -> Found:
         array: Any = node[level["path"]]
     except (KeyError, IndexError, TypeError) as error:
         raise BadInput(f"{path} names a level that is not there") from error
+    _check_zarr(array, path)
     shape = tuple(int(n) for n in array.shape)
     declared: list[Any] = scales.get("axes") or ["t", "c", "z", "y", "x"][-len(shape) :]
     entries: list[dict[str, Any]] = [
@@ -128,6 +132,35 @@ def from_zarr(path: Path, *, channels: int | None) -> Found:
     if z >= 0 and (unit_z := unit_nm(str(entries[z].get("unit", "")))):
         found.z_step_nm = plausible_step_nm(float(factors[z]) * unit_z)
     return found
+
+
+def _check_zarr(array: Any, path: Path) -> None:
+    """Refuse an array whose declared sizes have nothing to do with what is stored.
+
+    Parts that hold one value only need not be stored.  A chunk and a plane are
+    therefore believed up to a size, and a number of planes.
+    """
+    shape = tuple(int(n) for n in array.shape)
+    lengths = [array.chunks, getattr(array, "shards", None) or (), shape[-2:]]
+    largest = max(math.prod(map(int, n)) for n in lengths) * array.dtype.itemsize
+    if largest > BLANK_BYTES:
+        needed = largest // DENSEST
+        stored = 0
+        for file in path.rglob("*"):
+            stored += file.stat().st_size if file.is_file() else 0
+            if stored >= needed:
+                break
+        if stored < needed:
+            raise BadInput(
+                f"{path} is damaged: it declares chunks or planes of "
+                f"{largest / 1e9:.3g} GB, {stored} bytes are there; copy it again"
+            )
+    planes = math.prod(shape[:-2])
+    if planes > FEW_PLANES:
+        raise BadInput(
+            f"{path} is damaged: it declares {planes:.3g} images, more than "
+            f"{FEW_PLANES} are not read; copy or export it again"
+        )
 
 
 def _multiscales(group: Any) -> dict[str, Any] | None:

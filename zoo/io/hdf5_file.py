@@ -15,7 +15,7 @@ NUMBERS = "biufc"
 """Kinds of array that are weights; others can be larger than what is stored."""
 
 
-def check_hdf5(file: Any, *, size: int, name: str) -> None:
+def check_hdf5(file: Any, *, size: int, name: str) -> int:
     """Refuse an open HDF5 file that leads to others or declares more than it holds.
 
     Nothing but the directory is read, and no link to another file is followed.
@@ -29,6 +29,11 @@ def check_hdf5(file: Any, *, size: int, name: str) -> None:
     name
         What to call it in messages.
 
+    Returns
+    -------
+    values : int
+        Numbers in all arrays.
+
     Raises
     ------
     BadPackage
@@ -38,7 +43,7 @@ def check_hdf5(file: Any, *, size: int, name: str) -> None:
     h5py: Any = import_module("h5py")
     pending: list[Any] = [file["/"]]
     seen: set[int] = set()
-    total = entries = 0
+    total = entries = values = 0
     while pending:
         group = pending.pop()
         for key in group:
@@ -61,11 +66,13 @@ def check_hdf5(file: Any, *, size: int, name: str) -> None:
                 pending.append(item)
             elif isinstance(item, h5py.Dataset):
                 total += _checked_bytes(item, size, name)
+                values += int(item.size)
     if total > size:
         raise BadPackage(
             f"{name} was not read: it declares arrays of {total:.3g} bytes, it has "
             f"{size} itself"
         )
+    return values
 
 
 def _checked_bytes(array: Any, size: int, name: str) -> int:

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from zoo.core.errors import BadPackage
 from zoo.io.hdf5_file import check_hdf5
+from zoo.io.operations import KERAS_CONTROL, KERAS_LAYERS
 
 MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 """What a ``.keras`` archive consists of."""
@@ -48,7 +49,10 @@ FORBIDDEN = {
     "IntegerLookup": "an IntegerLookup layer, which opens files",
     "TextVectorization": "a TextVectorization layer, which opens files",
 }
-"""Classes of Keras itself that a network of this kind never needs."""
+"""Classes of Keras itself that a network of this kind never needs, by what they do."""
+MODELS = frozenset({"Functional", "Sequential", "Model"})
+OPERATIONS = frozenset({"core", "image", "linalg", "math", "nn", "numpy"})
+"""Modules of ``keras.ops`` whose operations only compute with numbers."""
 LARGEST_CONFIG_BYTES = 32 * 2**20
 """A description beyond this size is not that of a network."""
 BLANK_BYTES = 2**26
@@ -68,7 +72,7 @@ _VALUES = frozenset(
 )
 
 
-def check_keras_file(path: str | Path) -> None:
+def check_keras_file(path: str | Path) -> int:
     """Refuse a ``.keras`` file that holds anything but plain parts of Keras.
 
     Only the directories of the archive and of the weights, and ``config.json`` are
@@ -79,6 +83,11 @@ def check_keras_file(path: str | Path) -> None:
     path
         The file.
 
+    Returns
+    -------
+    values : int
+        Numbers that its weights hold.
+
     Raises
     ------
     BadPackage
@@ -88,18 +97,24 @@ def check_keras_file(path: str | Path) -> None:
         declared larger than they are.
     """
     path = Path(path)
-    for entry in _objects(_config(path), path):
+    for entry in _objects(read_config(path), path):
         fault = _fault(entry)
         if fault:
             raise BadPackage(
                 f"{path.name} holds {fault}; it was not loaded, "
                 "only networks of plain Keras layers are"
             )
-    _check_weights(path)
+    return _check_weights(path)
 
 
-def _config(path: Path) -> Any:
-    """Return the parsed ``config.json`` of an archive with the expected members."""
+def read_config(path: Path) -> Any:
+    """Return the parsed ``config.json`` of an archive with the expected members.
+
+    Raises
+    ------
+    BadPackage
+        If it has others, or is damaged.
+    """
     if not path.is_file():
         raise BadPackage(f"{path} does not exist")
     if not zipfile.is_zipfile(path):
@@ -128,15 +143,22 @@ def _config(path: Path) -> Any:
                     f"more than {LARGEST_CONFIG_BYTES / 2**20:.0f} MiB"
                 )
             return json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         # RuntimeError: an encrypted entry, or nesting beyond what the parser takes
         raise BadPackage(f"{path.name} cannot be read: {error}") from error
     except ValueError as error:
         raise BadPackage(f"{path.name} has a damaged config.json: {error}") from error
 
 
-def _check_weights(path: Path) -> None:
-    """Refuse weights that lead to other files or are declared larger than they are."""
+def _check_weights(path: Path) -> int:
+    """Count weights; refuse what lies elsewhere or is declared larger than stored."""
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo("model.weights.h5")
         if entry.file_size > max(BLANK_BYTES, DENSEST * entry.compress_size):
@@ -148,13 +170,13 @@ def _check_weights(path: Path) -> None:
         h5py: Any = import_module("h5py")
         try:
             with h5py.File(io.BytesIO(archive.read(entry)), "r") as file:
-                check_hdf5(file, size=entry.file_size, name=path.name)
+                return check_hdf5(file, size=entry.file_size, name=path.name)
         except (OSError, KeyError, RuntimeError, ValueError, EOFError) as error:
             reason = " ".join(str(error).split())[:160]
             raise BadPackage(
                 f"{path.name} has damaged weights; get it again ({reason})"
             ) from error
-        except (zipfile.BadZipFile, zlib.error) as error:
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise BadPackage(f"{path.name} cannot be read: {error}") from error
 
 
@@ -192,17 +214,34 @@ def _fault(entry: dict[str, Any]) -> str | None:
         # a bare name, which Keras looks up among its own activations and losses
         plain = isinstance(config, str) and config.isidentifier()
         return None if plain else f"the function {config!r}"
-    if not isinstance(module, str) or not _within_keras(module):
-        return f"{label!r} from module {module!r}, which is not one of Keras' layers"
     if label in FORBIDDEN:
         return FORBIDDEN[label]
+    inner = _within_keras(module)
+    if inner is None:
+        return f"{label!r} from module {module!r}, which is not one of Keras' layers"
+    if not _computes(str(label), inner, is_function=name == "function"):
+        return f"{label!r} from module {module!r}, which does more than compute"
     return None
 
 
-def _within_keras(module: str) -> bool:
-    """Say whether a module is Keras itself or one of the `MODULES` below it."""
-    parts = module.split(".")
+def _within_keras(module: object) -> list[str] | None:
+    """Return the parts of a module's name below Keras, None if it is none of these."""
+    parts = module.split(".") if isinstance(module, str) else [""]
     if parts[0] != "keras":
-        return False
+        return None
     inner = [part for part in parts[1:] if part != "src"]
-    return not inner or inner[0] in MODULES
+    return inner if not inner or inner[0] in MODULES else None
+
+
+def _computes(label: str, inner: list[str], *, is_function: bool) -> bool:
+    """Say whether a part of Keras is known to do nothing but compute."""
+    place = inner[0] if inner else ""
+    if is_function:
+        return place not in ("", "layers", "models", "dtype_policies", "optimizers")
+    if place == "ops":
+        return not OPERATIONS.isdisjoint(inner[1:2]) and label not in KERAS_CONTROL
+    if place == "layers":
+        return label in KERAS_LAYERS
+    if place == "models":
+        return label in MODELS
+    return bool(place) or label in MODELS or label.endswith("DTypePolicy")

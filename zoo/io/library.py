@@ -1,7 +1,8 @@
 """Packages: found by name, opened from anywhere, their files checked by hash.
 
-A name is looked for in the checkout's ``specs/``, then in the cache, then at the
-address in ``zoo/index.json`` or ``SUPERRES_ZOO_URL``.
+A name is looked for in the checkout's ``specs/`` or in what the installation brought
+of it, then in the cache, then at the address in ``zoo/index.json`` or
+``SUPERRES_ZOO_URL``.
 """
 
 import filecmp
@@ -22,7 +23,7 @@ from zoo.io import package
 from zoo.io.archives import cache_folder, check_zip, unpacked, writable_cache
 from zoo.io.description import NAMES, file_of, read_description
 from zoo.io.download import fetch
-from zoo.io.package import Package, cards_folder, description_file, specs_folder
+from zoo.io.package import Package, cards_folder, description_file
 
 _RUNNABLE = (ONNX.entry, KERAS.entry)
 _ELSEWHERE = (
@@ -31,7 +32,7 @@ _ELSEWHERE = (
 )
 
 
-def open_package(name_or_path: str | Path) -> Package:
+def open_package(name_or_path: str | Path, *, needs: str | None = None) -> Package:
     """Open a package by name, folder, zip or address.
 
     A word that is the name of a package means that package; write ``./name`` for a
@@ -42,6 +43,8 @@ def open_package(name_or_path: str | Path) -> Package:
     name_or_path
         Name of a package of this zoo, path of any bioimage.io folder, zip or
         description, or http(s) address of a zip or description.
+    needs
+        Weights entry that a package found by name has to hold; see `find_package`.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def open_package(name_or_path: str | Path) -> Package:
     path = Path(name_or_path)
     is_name = isinstance(name_or_path, str) and path.name == text
     if is_name and text in _known_names():
-        return Package(find_package(text), text)
+        return Package(find_package(text, needs=needs), text)
     if not path.exists():
         if is_name and not path.suffix:
             raise _unknown(text)
@@ -72,11 +75,19 @@ def open_package(name_or_path: str | Path) -> Package:
     )
 
 
-def find_package(name: str) -> Path:
-    """Return the folder of a package of this zoo: checkout, cache or download.
+def find_package(name: str, *, needs: str | None = None) -> Path:
+    """Return the folder of a package of this zoo: at hand, in the cache, downloaded.
 
-    A copy in the checkout whose weights differ from their hash is refused; nothing is
-    put in its place.
+    A copy at hand whose weights differ from their hash is refused; nothing is put in
+    its place.
+
+    Parameters
+    ----------
+    name
+        Name of the package.
+    needs
+        Weights entry that has to be there, such as ``keras_v3``, which an installation
+        does not bring; any when left out.
 
     Raises
     ------
@@ -89,13 +100,12 @@ def find_package(name: str) -> Path:
     """
     if name not in _known_names():
         raise _unknown(name)
-    checkout = _in_checkout(name)
-    if checkout is not None:
-        opened = Package(checkout, name)
-        for kind, weights in opened.weights.items():
-            if opened.path_of(file_of(weights)[0]).is_file():
-                opened.weights_path(kind)
-        return checkout
+    folder = _at_hand(name, needs)
+    if folder is not None:
+        opened = Package(folder, name)
+        for kind in opened.present:
+            opened.weights_path(kind)
+        return folder
     index = _read_index()
     entry: dict[str, Any] | None = index["packages"].get(name)
     zip_path = cache_folder() / f"{name}.zip"
@@ -106,8 +116,9 @@ def find_package(name: str) -> Path:
         lack = (
             "no address to get them from is set" if entry else "no download is listed"
         )
+        what = f"{needs} weights" if needs and _at_hand(name) else "weights"
         raise BadPackage(
-            f"the weights of {name} are not on this machine and {lack}; {_ELSEWHERE}"
+            f"the {what} of {name} are not on this machine and {lack}; {_ELSEWHERE}"
         )
     fetch(
         f"{str(address).rstrip('/')}/{entry['file']}",
@@ -124,11 +135,11 @@ def locate(name: str) -> Path | None:
     Nothing is hashed or fetched.
     """
     zip_path = cache_folder() / f"{name}.zip"
-    return _in_checkout(name) or (zip_path if zip_path.is_file() else None)
+    return _at_hand(name) or (zip_path if zip_path.is_file() else None)
 
 
 def download(name: str, directory: str | Path | None = None) -> Path:
-    """Find a package and return its folder, unpacked and checked.
+    """Find a complete package and return its folder, unpacked and checked.
 
     Parameters
     ----------
@@ -145,7 +156,7 @@ def download(name: str, directory: str | Path | None = None) -> Path:
     UnknownPackage, BadPackage, DownloadError
         As `find_package`.
     """
-    folder = find_package(name)
+    folder = find_package(name, needs=KERAS.entry)
     if directory is None:
         return folder
     target = Path(directory) / name
@@ -196,14 +207,13 @@ def _unknown(name: str) -> UnknownPackage:
     )
 
 
-def _in_checkout(name: str) -> Path | None:
-    """Return the package's folder in the checkout, if it holds any weights."""
-    specs = specs_folder()
-    if specs is None or not (specs / name / NAMES[0]).is_file():
+def _at_hand(name: str, needs: str | None = None) -> Path | None:
+    """Return the folder of checkout or installation that holds a package's weights."""
+    folder = cards_folder() / name
+    if not (folder / NAMES[0]).is_file():
         return None
-    folder = specs / name
-    entries: list[Any] = list(read_description(folder / NAMES[0])["weights"].values())
-    return folder if any((folder / file_of(e)[0]).is_file() for e in entries) else None
+    present = Package(folder, name).present
+    return folder if (needs in present if needs else present) else None
 
 
 def _root(folder: Path) -> Path:

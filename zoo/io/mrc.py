@@ -9,6 +9,7 @@ identification, of either byte order, and with lengths in micrometres.
 import math
 import warnings
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from zoo.core.errors import BadInput
 from zoo.io.layout import split_axes
-from zoo.io.readers import Found, RawPlanes, check_complete, first_line
+from zoo.io.readers import Found, RawPlanes, first_line, truncated
 
 SUFFIXES = frozenset({".mrc", ".mrcs", ".st", ".rec", ".map"})
 """Endings of files whose header need not identify itself."""
@@ -31,6 +32,7 @@ POSSIBLE_NM = (20.0, 1000.0)
 """Pixels where none leads to the usual ones."""
 
 _HEADER_BYTES = 1024
+_EXTENDED = 92  # where the length of the extended header stands
 _LONGEST = 1 << 24  # sections or pixels; more of them mean the other byte order
 _PRIISM_ID = -16224
 _DEFAULT = 1.0  # what programs write that know no size
@@ -45,18 +47,24 @@ def from_mrc(path: Path) -> Found:
         If the extra ``mrc`` is missing, or the file is damaged or truncated.
     """
     try:
-        mrcfile: Any = import_module("mrcfile")
+        mrc_reader: Any = import_module("mrcfile.mrcinterpreter")
         mrc_utils: Any = import_module("mrcfile.utils")
     except ImportError as error:
         raise BadInput(
-            f"{path} needs the MRC reader: pip install superres-zoo[mrc]"
+            f'{path} needs the MRC reader: pip install "superres-zoo[mrc]"'
         ) from error
     name = str(path)
+    head = _first_bytes(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # permissive reading reports by warnings
-            with mrcfile.open(name, header_only=True, permissive=True) as mrc:
+            # without the length of what follows, which would be read into memory
+            plain = BytesIO(head[:_EXTENDED] + bytes(4) + head[_EXTENDED + 4 :])
+            with mrc_reader.MrcInterpreter(plain, True, header_only=True) as mrc:
                 header = _in_its_byte_order(mrc.header)
+            extended = int(np.frombuffer(head, header.nsymbt.dtype, 1, _EXTENDED)[0])
+            if extended < 0:
+                raise ValueError(f"{extended} bytes after the header")
             dtype = np.dtype(mrc_utils.data_dtype_from_header(header))
         shape = _shape(header)
     except (ValueError, TypeError, AttributeError, OverflowError, MemoryError) as error:
@@ -68,20 +76,36 @@ def from_mrc(path: Path) -> Found:
         dtype = np.dtype(np.uint8)
     axes = "QZYX"[4 - len(shape) :]
     count, height, width, samples = split_axes(axes, shape, name)
-    step = height * width * dtype.itemsize
-    start = _HEADER_BYTES + int(header.nsymbt)
-    if path.stat().st_size == _HEADER_BYTES + count * step:
+    step = height * width * samples * dtype.itemsize
+    start = _HEADER_BYTES + extended
+    size = path.stat().st_size
+    if size == _HEADER_BYTES + count * step:
         start = _HEADER_BYTES  # some writers copy the length of what they leave out
+    if start + count * step > size:
+        raise truncated(name, count, max(size - start, 0) // step)
     planes = RawPlanes(
         (path,),
         start + np.arange(count, dtype=np.int64) * step,
         shape=(height, width, samples),
         dtype=dtype,
     )
-    check_complete(planes, count, name)
     found = Found(planes, axes, shape, dtype, files=(path,))
     _add_pixel_size(found, header)
     return found
+
+
+def _first_bytes(path: Path) -> bytes:
+    """Return the header; what follows it may be as long as it likes to say."""
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+    if head.startswith((b"\x1f\x8b", b"BZh")):
+        raise BadInput(f"{path} is compressed; unpack it first")
+    if len(head) < _HEADER_BYTES:
+        raise BadInput(
+            f"{path} is not a readable MRC file: it ends within its header; copy it "
+            "again"
+        )
+    return head
 
 
 def _in_its_byte_order(header: Any) -> Any:

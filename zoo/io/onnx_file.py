@@ -1,105 +1,145 @@
 """Looking into an ONNX file before ONNX Runtime reserves memory for it.
 
-Only the frame of the protocol buffer is read, which needs no library: every field is
-a number that says what follows, and for how many bytes.
+Only the frame of the protocol buffer is read, which needs no library.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from zoo.core.errors import BadPackage
 from zoo.io.archives import unsafe_name
+from zoo.io.onnx_growth import LOOPS, check_growth, node_of, small_constant
+from zoo.io.protobuf import (
+    MESSAGE,
+    NoProtocolBuffer,
+    fields,
+    messages,
+    whole_numbers,
+)
 
 VALUES_PER_BYTE = 2
 """Most values in a byte of a tensor, those of four bits."""
 DEEPEST = 32
 """Deepest nesting of graphs in graphs."""
+LARGEST_FILE = 2**31
+"""A protocol buffer cannot be larger, bytes."""
+
+STANDARD = frozenset({"", "ai.onnx"})
+"""Names of the standard's own set of operations."""
 
 # numbers of fields in onnx.proto
 _GRAPH, _FUNCTIONS = 7, 25  # of a model
-_NODE = {"graph": 1, "function": 7}
-_INITIALIZERS, _SPARSE = 5, 15  # of a graph
-_ATTRIBUTES = 5  # of a node
+_NODES, _INITIALIZERS, _SPARSE = 1, 5, 15  # of a graph
 _TENSORS, _GRAPHS, _SPARSES = (5, 10), (6, 11), (22, 23)  # of an attribute
+_ATTRIBUTES = 5  # of a node
 _DIMS, _EXTERNAL = 1, 13  # of a tensor
-_LENGTH_DELIMITED = 2
 
 
-class _Field(NamedTuple):
-    number: int
-    wire: int
-    value: int
-    """Of a number."""
-    content: memoryview
+def check_onnx_file(path: Path, *, allowed: frozenset[str] | None = None) -> None:
+    """Refuse an ONNX file that could fill the memory or run for ever.
 
-
-class _NoProtocolBuffer(Exception):
-    """A file that ONNX Runtime will refuse."""
-
-
-def check_onnx_file(path: Path) -> None:
-    """Refuse an ONNX file whose tensors are declared larger than what is stored.
-
-    A file that is no ONNX at all is left to the program that runs it.
+    Parameters
+    ----------
+    path
+        The file.
+    allowed
+        Operations that it may hold, such as `zoo.io.operations.ONNX`; by default any
+        that ONNX Runtime knows, loops left out.
 
     Raises
     ------
     BadPackage
-        If a tensor has fewer bytes than its shape needs, lies in a file outside the
-        folder, or graphs are nested beyond measure.
+        If it is no ONNX file; if a tensor has fewer bytes than its shape needs or lies
+        in a file outside the folder; if graphs are nested beyond measure, the file
+        defines functions, holds a loop, an operation that is not `allowed`, or one
+        that by its constants makes something huge.
     """
+    if path.stat().st_size > LARGEST_FILE:
+        raise BadPackage(f"{path.name} is too large to be an ONNX file")
     try:
-        for field in _fields(memoryview(path.read_bytes())):
-            if field.number == _GRAPH and field.wire == _LENGTH_DELIMITED:
-                _check_graph(field.content, path, "graph", 0)
-            elif field.number == _FUNCTIONS and field.wire == _LENGTH_DELIMITED:
-                _check_graph(field.content, path, "function", 0)
-    except _NoProtocolBuffer:
-        return
+        content = memoryview(path.read_bytes())
+        if any(True for _ in messages(content, _FUNCTIONS)):
+            raise BadPackage(
+                f"{path.name} defines functions of its own, which may call one another "
+                "without end; it was not loaded (write them out when exporting)"
+            )
+        graphs = list(messages(content, _GRAPH))
+        if not graphs:
+            raise NoProtocolBuffer
+        for graph in graphs:
+            _check_graph(graph, path, allowed, {}, 0)
+    except NoProtocolBuffer as error:
+        raise BadPackage(
+            f"{path.name} is not a readable ONNX file; get the package again"
+        ) from error
 
 
-def _check_graph(content: memoryview, path: Path, kind: str, depth: int) -> None:
+def _check_graph(
+    content: memoryview,
+    path: Path,
+    allowed: frozenset[str] | None,
+    outer: dict[str, list[float]],
+    depth: int,
+) -> None:
+    """Check a graph that may use the small constants of the graphs around it."""
     if depth > DEEPEST:
         raise BadPackage(
             f"{path.name} nests graphs more than {DEEPEST} deep; it was not loaded"
         )
-    for field in _fields(content):
-        if field.wire != _LENGTH_DELIMITED:
-            continue
-        if kind == "graph" and field.number == _INITIALIZERS:
-            _check_tensor(field.content, path)
-        elif kind == "graph" and field.number == _SPARSE:
-            _refuse_sparse(path)
-        elif field.number == _NODE[kind]:
-            for attribute in _fields(field.content):
-                if attribute.number == _ATTRIBUTES and attribute.wire == 2:
-                    _check_attribute(attribute.content, path, depth)
+    constants = dict(outer)
+    for tensor in messages(content, _INITIALIZERS):
+        _check_tensor(tensor, path)
+        constants |= small_constant(tensor)
+    if any(True for _ in messages(content, _SPARSE)):
+        raise _sparse(path)
+    nodes = [(node_of(node), node) for node in messages(content, _NODES)]
+    for node, _ in nodes:
+        if node.operation in LOOPS:
+            raise BadPackage(
+                f"{path.name} holds the loop {node.operation}, whose length nothing "
+                "bounds; it was not loaded"
+            )
+        foreign = node.domain not in STANDARD
+        if allowed is not None and (foreign or node.operation not in allowed):
+            name = f"{node.domain}.{node.operation}" if foreign else node.operation
+            raise BadPackage(
+                f"{path.name} holds the operation {name}, which is not among those "
+                "that only compute; --trust runs it"
+            )
+    for _, node in nodes:
+        for tensor, graph in _inside(node, path):
+            if tensor is not None:
+                _check_tensor(tensor, path)
+            if graph is not None:
+                _check_graph(graph, path, allowed, constants, depth + 1)
+    check_growth([node for node, _ in nodes], constants, path.name)
 
 
-def _check_attribute(content: memoryview, path: Path, depth: int) -> None:
-    for field in _fields(content):
-        if field.wire != _LENGTH_DELIMITED:
-            continue
-        if field.number in _TENSORS:
-            _check_tensor(field.content, path)
-        elif field.number in _GRAPHS:
-            _check_graph(field.content, path, "graph", depth + 1)
-        elif field.number in _SPARSES:
-            _refuse_sparse(path)
+def _inside(
+    node: memoryview, path: Path
+) -> Iterator[tuple[memoryview | None, memoryview | None]]:
+    """Yield the tensors and the graphs in the attributes of a node."""
+    for attribute in messages(node, _ATTRIBUTES):
+        for field in fields(attribute):
+            if field.wire != MESSAGE:
+                continue
+            if field.number in _TENSORS:
+                yield field.content, None
+            elif field.number in _GRAPHS:
+                yield None, field.content
+            elif field.number in _SPARSES:
+                raise _sparse(path)
 
 
 def _check_tensor(content: memoryview, path: Path) -> None:
     values, stored = 1, len(content)
     location = None
-    for field in _fields(content):
+    for field in fields(content):
         if field.number == _DIMS:
-            packed = field.wire == _LENGTH_DELIMITED
-            dims = _numbers(field.content) if packed else [field.value]
-            for length in dims:
-                values *= length
-        elif field.number == _EXTERNAL and field.wire == _LENGTH_DELIMITED:
-            pair = {f.number: bytes(f.content) for f in _fields(field.content)}
+            for length in whole_numbers(field):
+                values *= length if length >= 0 else 2**63
+        elif field.number == _EXTERNAL and field.wire == MESSAGE:
+            pair = {f.number: bytes(f.content) for f in fields(field.content)}
             if pair.get(1) == b"location":
                 location = pair.get(2, b"").decode("utf-8", "replace")
     if location is not None:
@@ -119,51 +159,8 @@ def _check_tensor(content: memoryview, path: Path) -> None:
         )
 
 
-def _refuse_sparse(path: Path) -> None:
-    raise BadPackage(
+def _sparse(path: Path) -> BadPackage:
+    return BadPackage(
         f"{path.name} holds a sparse array, whose size nothing bounds; it was not "
         "loaded"
     )
-
-
-def _fields(content: memoryview) -> Iterator[_Field]:
-    """Yield the fields of a message."""
-    position, nothing = 0, content[:0]
-    while position < len(content):
-        key, position = _number(content, position)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, position = _number(content, position)
-            yield _Field(number, wire, value, nothing)
-            continue
-        if wire == _LENGTH_DELIMITED:
-            length, position = _number(content, position)
-        elif wire in (1, 5):
-            length = 8 if wire == 1 else 4
-        else:
-            raise _NoProtocolBuffer
-        if length > len(content) - position:
-            raise _NoProtocolBuffer
-        yield _Field(number, wire, 0, content[position : position + length])
-        position += length
-
-
-def _numbers(content: memoryview) -> Iterator[int]:
-    position = 0
-    while position < len(content):
-        value, position = _number(content, position)
-        yield value
-
-
-def _number(content: memoryview, position: int) -> tuple[int, int]:
-    """Return a number of seven bits per byte, and the position behind it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(content):
-            raise _NoProtocolBuffer
-        byte = content[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise _NoProtocolBuffer

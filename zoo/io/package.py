@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from zoo.core.errors import BadPackage
-from zoo.core.files import sha256
+from zoo.core.files import require_utf8, sha256
 from zoo.core.formats import ONNX
 from zoo.io.archives import unsafe_name
 from zoo.io.description import NAMES, Tensor, file_of, read_description, tensors
@@ -48,9 +48,12 @@ class Package:
     BadPackage
         If there is no description of a model in format 0.4 or 0.5, or its ``config``
         is not a mapping.
+    BadInput
+        If the name of the folder is not UTF-8.
     """
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
+        require_utf8(folder)
         description = description_file(folder)
         # other processes read it, wherever they were started
         self.folder = description.parent.absolute()
@@ -78,6 +81,29 @@ class Package:
     def weights(self) -> dict[str, dict[str, Any]]:
         """Weights entries of the description, ``{"onnx": {"source": ...}, ...}``."""
         return self.rdf["weights"]
+
+    @property
+    def present(self) -> list[str]:
+        """Weights entries whose files are there; an installation has only some."""
+        return [
+            name
+            for name, entry in self.weights.items()
+            if self.path_of(file_of(entry)[0]).is_file()
+        ]
+
+    @property
+    def shortfall(self) -> list[str]:
+        """What it lacks of a published package, a line; as its description says."""
+        bounds: Any = self.zoo.get("bounds")
+        if not isinstance(bounds, dict):
+            return []
+        held, of = (cast(dict[str, Any], bounds).get(key) for key in ("held", "of"))
+        if held == of:
+            return []
+        return [
+            f"{self.name} holds {held} of the {of} bounds on its scores that published "
+            "weights have to hold; see Validation in its card"
+        ]
 
     @property
     def sha256(self) -> str:
@@ -192,6 +218,8 @@ class Package:
         if specs is not None and self.folder.parent == specs:
             place = f"{specs.name}/{self.folder.name}/{source}"
             return f"restore it with 'git checkout -- {place}'"
+        if self.folder.parent == cards_folder():
+            return "install superres-zoo again, or give the path of a complete package"
         return f"delete the folder and get {self.name} again"
 
 

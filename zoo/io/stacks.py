@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.core.errors import BadInput
+from zoo.core.files import require_utf8
 from zoo.io.folder import open_folder
 from zoo.io.formats import from_array, from_npy, from_zarr
 from zoo.io.layout import Layout, check_type, plan, split_axes
@@ -25,10 +26,19 @@ _OTHER_FORMATS = {
     b"\xff\xd8\xff": "a JPEG image",
     b"\x89HDF": "an HDF5 file",
     b"PK\x03\x04": "a zip archive",
-    b"ZISRAW": "a CZI file",
-    b"\xda\xce\xbe\x0a": "an ND2 file",
     b"%PDF": "a PDF",
 }
+_MICROSCOPES = {
+    ".nd2": ("Nikon", "nd2"),
+    ".czi": ("Zeiss", "pylibCZIrw"),
+    ".lif": ("Leica", "liffile"),
+    ".oib": ("Olympus", "oiffile"),
+    ".oir": ("Olympus", ""),
+    ".vsi": ("Olympus", ""),
+    ".ims": ("Imaris", ""),
+    ".dcimg": ("Hamamatsu", "dcimg"),
+}
+"""Makers of further formats, and the Python package that reads each, if any."""
 _ANISOTROPY = 0.01  # relative difference of the two pixel edges that is worth a word
 
 
@@ -64,6 +74,8 @@ class Stack:
         Names of the channels, empty if the file states none.
     notes
         What a user should know about how the recording was understood.
+    changes
+        What was done to the frames while they were read, for the report.
     """
 
     def __init__(
@@ -82,6 +94,7 @@ class Stack:
         names = found.channel_names
         self.channel_names = names if len(names) == layout.channels else ()
         self.notes: list[str] = [*found.notes, *layout.notes]
+        self.changes: dict[str, Any] = {}
         self.z_step_nm = found.z_step_nm
         self.pixel_size_nm: float | None = None
         self.pixel_size_source = found.pixel_size_source
@@ -212,7 +225,8 @@ def open_stack(
     ------
     BadInput
         If the recording is missing, damaged, truncated, empty, of another format, a
-        colour image, of another number of channels, or not made of real numbers.
+        colour image, of another number of channels, not made of real numbers, or has a
+        name that is not UTF-8.
 
     Examples
     --------
@@ -230,6 +244,7 @@ def open_stack(
     if isinstance(source, str | Path):
         path = Path(source)
         name = str(source)
+        require_utf8(path)
         found = _open_path(path, channels, depth=depth, group=group)
     else:
         name = "array"
@@ -278,6 +293,14 @@ def _open_path(
         return from_npy(path, channels=channels)
     if head[208:211] == b"MAP" or path.suffix.lower() in MRC_SUFFIXES:
         return from_mrc(path)
+    maker, reader = _MICROSCOPES.get(path.suffix.lower(), ("", ""))
+    if maker:
+        arrays = f", or read it with the Python package {reader} and give zoo.load"
+        raise BadInput(
+            f"{path} is in a format of {maker}, which is not read here; open it in "
+            "Fiji (File, Import, Bio-Formats) and save it as OME-TIFF"
+            + (f"{arrays}(...).predict the array" if reader else "")
+        )
     kind = next((k for m, k in _OTHER_FORMATS.items() if head.startswith(m)), None)
     raise BadInput(
         f"{path} is not a TIFF file{f' but {kind}' if kind else ''}; TIFF, .npy, "

@@ -43,6 +43,8 @@ _UNITS = {
     "": 1.0,
 }
 """What a file may state as a unit, in nanometres or photons."""
+LONGEST_HEADER = 100_000
+"""Most characters in the line that names the columns."""
 
 
 class LocalizationWriter:
@@ -186,7 +188,7 @@ def read_localizations(path: str | Path) -> Localizations:
     except IsADirectoryError as error:
         raise BadInput(f"{source} is a folder; name a table") from error
     header, _, body = text.partition("\n")
-    if "\0" in header or not header.strip():
+    if "\0" in header or not header.strip() or len(header) > LONGEST_HEADER:
         raise BadInput(f"{source} holds no table of localizations")
     names, delimiter = _header(header)
     if all(_is_number(name) for name in names):
@@ -224,10 +226,10 @@ def _places(names: list[str], source: Path) -> dict[str, tuple[int, float]]:
     """Return where each column stands and the factor to its unit."""
     places: dict[str, tuple[int, float]] = {}
     for place, name in enumerate(names):
-        match = re.fullmatch(r"([^\[\(]*?)\s*(?:[\[\(]([^\]\)]*)[\]\)])?", name.lower())
+        match = re.fullmatch(r"([^\[\(]*)(?:[\[\(]([^\]\)]*)[\]\)])?", name.lower())
         if match is None:
             continue
-        column = _NAMES.get(match.group(1))
+        column = _NAMES.get(match.group(1).strip())
         if column is None or column in places:
             continue
         unit = (match.group(2) or "").strip().replace("μ", "µ")

@@ -16,6 +16,7 @@ from zoo.core.files import replacing
 PixelSize = float | Mapping[str, float] | None
 """Edge of a pixel, nm: one number for y and x, or by letter; None if not known."""
 
+_NM_PER_CM = 1e7
 _PLACEHOLDER = UUID("e6d3cb1f-0000-5000-8000-000000000000")
 
 
@@ -87,6 +88,9 @@ def write_ome_planes(
 ) -> None:
     """Write an OME-TIFF plane by plane, of any length in little memory.
 
+    The pixel size stands in the OME-XML and, for programs that do not read it, in the
+    resolution tags of TIFF.
+
     An existing file is replaced, when the new one is complete.  Equal arguments give
     equal bytes: the identifier that the format wants is made from them.
 
@@ -131,6 +135,10 @@ def write_ome_planes(
         if len(channel_names) != channels:
             raise ValueError(f"{len(channel_names)} names for {channels} channels")
         metadata["Channel"] = {"Name": list(channel_names)}
+    resolution: dict[str, Any] = {}
+    if {"y", "x"} <= edges.keys():  # of programs that do not read OME-XML, ImageJ first
+        per_cm = (_NM_PER_CM / edges["x"], _NM_PER_CM / edges["y"])
+        resolution = {"resolution": per_cm, "resolutionunit": "CENTIMETER"}
     # tifffile's own identifier names the machine and the moment
     metadata["UUID"] = str(_PLACEHOLDER)
     stated = json.dumps([list(shape), np.dtype(dtype).str, metadata])
@@ -149,6 +157,7 @@ def write_ome_planes(
             ome=True,
             photometric="minisblack",
             metadata=metadata,
+            **resolution,
         )
         _identify(temporary, UUID(bytes=digest.digest()[:16], version=5))
 

@@ -49,7 +49,8 @@ def absent_kernels(
     ----------
     kernels
         Tensors of the parent format by name; those of fewer than two axes are left
-        out, as they vanish where they are folded.
+        out, as they vanish where they are folded, and so are single numbers, such as
+        the slope of a rectifier, which no factor tells from any other.
     constants
         All tensors of the other format.
 
@@ -61,7 +62,11 @@ def absent_kernels(
     >>> absent_kernels({"conv": kernel}, [kernel + (kernel == 3)])
     ['conv']
     """
-    wanted = {name: kernel for name, kernel in kernels.items() if kernel.ndim > 1}
+    wanted = {
+        name: kernel
+        for name, kernel in kernels.items()
+        if kernel.ndim > 1 and kernel.size > 1
+    }
     sizes = {kernel.size for kernel in wanted.values()}
     sizes |= {size * 4 // 9 for size in sizes}
     others = [constant for constant in constants if constant.size in sizes]

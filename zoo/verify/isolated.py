@@ -2,16 +2,20 @@
 
 `run` starts this file as a program.  The child blocks the import of ``zoo``, so
 that a weights file which needs our code fails, reads a request and writes an
-answer, both JSON.  It touches no network unless it is allowed to, and computes on
-the CPU, where all formats should give the same numbers.
+answer, both JSON.  Unless the package is trusted it has no network, bounded memory,
+and may write to folders for this purpose only (`zoo.verify.confinement`).  It ends
+with the process that started it, and computes on the CPU, where all formats should
+give the same numbers.
 """
 
 import json
 import os
+import runpy
 import shutil
+import site
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,11 @@ SECONDS = 1800
 
 
 def run(
-    requests: list[dict[str, Any]], *, network: bool = False, seconds: float = SECONDS
+    requests: list[dict[str, Any]],
+    *,
+    writable: Iterable[Path] = (),
+    trust: bool = False,
+    seconds: float = SECONDS,
 ) -> list[dict[str, Any]]:
     """Do tasks one after the other in one fresh process and return their answers.
 
@@ -30,8 +38,10 @@ def run(
         Each names its ``task``, a function below (``"official"``, ``"tiles"``,
         ``"weights"`` or ``"constants"``), and holds its arguments, as JSON can hold
         them.
-    network
-        Whether the process may connect to others.
+    writable
+        Folders that the answers name files in.
+    trust
+        Whether the process may use the network and whatever else the user may.
     seconds
         Time after which the process is stopped.
 
@@ -40,21 +50,24 @@ def run(
     answers : list of dict
         In the order of the requests; ``{"error": reason}`` for one that failed.
     """
-    environment = os.environ | {
-        "KERAS_BACKEND": "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    with tempfile.TemporaryDirectory(prefix="zoo-check-") as name:
-        folder = Path(name)
-        request = {"network": network, "requests": requests}
+    # the child runs this file as a program, where our code cannot be imported
+    from zoo.core.files import temporary
+
+    with temporary("zoo-check") as folder:
+        request = {
+            "parent": os.getpid(),
+            "trust": trust,
+            "writable": [str(path) for path in writable],
+            "requests": requests,
+        }
         (folder / "request.json").write_text(json.dumps(request))
         command = [sys.executable, "-P", "-W", "ignore", str(Path(__file__).resolve())]
         try:
             done = subprocess.run(
-                [*command, name],
-                cwd=name,
-                env=environment,
+                [*command, str(folder)],
+                cwd=folder,
+                env=os.environ | _environment(folder),
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -69,6 +82,22 @@ def run(
         answers = json.loads(path.read_text()) if path.is_file() else []
         missing = len(requests) - len(answers)
         return answers + [{"error": reason} for _ in range(missing)]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return where libraries keep what they may keep, and how they compute."""
+    home = str(folder)
+    return {
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "PYTHONUSERBASE": site.getuserbase(),  # which HOME would change
+        **dict.fromkeys(
+            ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "KERAS_HOME"), home
+        ),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "BIOIMAGEIO_CACHE_PATH": str(folder / "cache" / "bioimageio"),
+    }
 
 
 def official(
@@ -296,18 +325,13 @@ def _single_entry(folder: Path, entry: str, scratch: Path) -> Path:
     return path
 
 
-def _refuse(*_: Any, **__: Any) -> None:
-    raise OSError("this check runs without a network")
-
-
 def _main(folder: Path) -> None:
     sys.modules["zoo"] = None  # type: ignore[assignment]  # importing it now fails
     request = json.loads((folder / "request.json").read_text())
-    if not request["network"]:
-        import socket
-
-        socket.socket.connect = _refuse  # type: ignore[method-assign]
-        socket.getaddrinfo = _refuse  # type: ignore[assignment]
+    rules = runpy.run_path(str(Path(__file__).with_name("confinement.py")))
+    if not request["trust"]:
+        rules["confine"]([str(folder), *request["writable"]])
+    rules["end_with"](request["parent"])
     tasks: dict[str, Any] = {
         "official": official,
         "tiles": tiles,

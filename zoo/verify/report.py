@@ -1,11 +1,13 @@
 """The checks of a package, one after the other, and their outcome."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from zoo.core.errors import ZooError
+from zoo.core.extras import require
+from zoo.core.files import temporary
+from zoo.core.formats import KERAS
 from zoo.io.library import open_package
 from zoo.io.package import Package
 from zoo.verify.examination import Examination, Question
@@ -51,6 +53,7 @@ def verify(
     *,
     entries: Sequence[str] | None = None,
     further: Callable[[Package], Iterable[Question]] | None = None,
+    trust: bool = False,
 ) -> Report:
     """Check a package with the official tool and against itself.
 
@@ -68,16 +71,24 @@ def verify(
         Weights entries to run; all by default.
     further
         Function that gives further checks of a package.
+    trust
+        Whether to run weights that may do more than compute, in a process that may do
+        what the user may.  By default only weights of known operations are run, without
+        a network, in a process that can write to temporary folders of its own.
 
     Raises
     ------
+    MissingExtra
+        If the extra ``package`` is not installed.
     ZooError
         If there is no such package, or its description cannot be read at all.
     """
-    package = open_package(name_or_path)
+    require("bioimageio")
+    package = open_package(name_or_path, needs=KERAS.entry)
     rows: list[Check] = []
-    with tempfile.TemporaryDirectory(prefix="zoo-verify-") as scratch:
-        questions = list(Examination(package, Path(scratch), entries).checks())
+    with temporary("zoo-verify") as scratch:
+        examination = Examination(package, scratch, entries, trust=trust)
+        questions = list(examination.checks())
         questions += [] if further is None else further(package)
         for name, check in questions:
             try:

@@ -4,9 +4,12 @@
 >>> model = zoo.load("deep_storm_microtubules")  # doctest: +SKIP
 >>> result = model.predict("movie.tif")  # doctest: +SKIP
 
+Everything that a user can put right is raised as a `ZooError`, in one line.
 Importing this package imports neither NumPy nor a deep-learning framework.  Recipes
 are listed by `zoo.catalog.recipes`; ``zoo.recipes`` is the folder that holds them.
 """
+
+from zoo.core.errors import ZooError
 
 TYPE_CHECKING = False
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["build", "load", "networks", "packages"]
+__all__ = ["ZooError", "build", "load", "networks", "packages"]
 
 
 def load(name_or_path: "str | Path", **options: "Any") -> "Predictor":
@@ -63,6 +66,8 @@ def build(network: str, **options: "Any") -> "keras.Model":
     ------
     UnknownName
         If there is no such network; lists those that resemble it.
+    MissingExtra
+        If Keras, of the extra ``train``, is not installed.
 
     Examples
     --------
@@ -82,10 +87,10 @@ def packages() -> list[str]:
 
 
 def networks() -> list[str]:
-    """Return the names of the networks that `build` knows."""
+    """Return the names of the networks that `build` knows; imports no framework."""
     from zoo import catalog
 
-    return list(catalog.networks())
+    return catalog.network_names()
 
 
 if not TYPE_CHECKING:  # for a type checker every name would exist otherwise

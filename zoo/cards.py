@@ -1,7 +1,7 @@
 """Cards of packages: the README, and the description for programs; no framework."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,6 @@ from zoo.io.package import Package, cards_folder
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
-
-_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 
 def rows() -> list[dict[str, Any]]:
@@ -57,11 +55,17 @@ def card(name_or_path: str) -> dict[str, Any]:
     UnknownPackage
         If there is no such package; lists those that resemble it.
     BadPackage
-        If a package of this zoo breaks its own rules.
+        If a package of this zoo breaks its own rules, or a description is not of the
+        form that its format prescribes.
     """
+    package = _package(name_or_path)
+    with _well_formed(package):
+        return _card(package)
+
+
+def _card(package: Package) -> dict[str, Any]:
     from zoo.predict.contract import read_contract
 
-    package = _package(name_or_path)
     rdf, section = package.rdf, package.zoo
     try:
         contract = read_contract(package).model_dump(mode="json")
@@ -78,6 +82,7 @@ def card(name_or_path: str) -> dict[str, Any]:
         "training": (contract or {}).get("training", {}),
         "run": section.get("run", {}),
         "scores": section.get("evaluations", {}),
+        "bounds": section.get("bounds"),
         "licence": rdf.get("license"),
         "citation": [
             {key: entry[key] for key in ("text", "doi", "url") if entry.get(key)}
@@ -95,18 +100,37 @@ def describe(name_or_path: str) -> "Group":
     ------
     UnknownPackage
         If there is no such package; lists those that resemble it.
+    BadPackage
+        If its description is not of the form that its format prescribes.
     """
+    package = _package(name_or_path)
+    with _well_formed(package):
+        return _described(package)
+
+
+@contextmanager
+def _well_formed(package: Package) -> Generator[None]:
+    """Say in one line that a description holds something else than it should."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BadPackage(
+            f"the description of {package.name} in {package.folder} is not of the form "
+            f"that its format prescribes; get the package again ({error})"
+        ) from error
+
+
+def _described(package: Package) -> "Group":
     from rich.console import Group
     from rich.table import Table
 
     from zoo.evaluate.report import layout
 
-    package = _package(name_or_path)
     rdf, section = package.rdf, package.zoo
     text = package.documentation()
     facts = Table(box=None, show_header=False, pad_edge=False)
     for words in _facts(package):
-        facts.add_row(*words)
+        facts.add_row(*map(str, words))
     parts: list[Any] = [_markdown(text or f"# {rdf['name']}"), "", facts]
     conditions = (section.get("contract") or {}).get("training") or {}
     if conditions and "generated:training" not in text:
@@ -167,8 +191,10 @@ def _facts(package: Package) -> Iterator[tuple[str, str]]:
         if run.get("budget"):
             samples = f", {run['samples']:,} samples" if "samples" in run else ""
             yield "training", f"budget {run['budget']}{samples}"
+    for line in package.shortfall:
+        yield "attention", line
     yield "weights", " ".join(_row(package.name, rdf)["formats"])
-    yield "licence", str(rdf.get("license"))
+    yield "licence", str(rdf.get("license") or "not stated")
     for entry in rdf.get("cite", []):
         where = f"doi:{entry['doi']}" if entry.get("doi") else entry.get("url", "")
         yield "cite", f"{entry.get('text', '')} {where}".strip()
@@ -206,4 +232,24 @@ def _markdown(text: str) -> Any:
     class Readme(Markdown):
         elements = Markdown.elements | {"table_open": Turning}
 
-    return Readme(_COMMENT.sub("", text))
+    return Readme(without_comments(text))
+
+
+def without_comments(text: str) -> str:
+    r"""Return Markdown without its comments, in time proportional to the text.
+
+    Examples
+    --------
+    >>> without_comments("a\n<!-- b\nc -->\nd <!-- e")
+    'a\nd <!-- e'
+    """
+    parts: list[str] = []
+    position = 0
+    while (start := text.find("<!--", position)) >= 0:
+        end = text.find("-->", start + 4)
+        if end < 0:
+            break
+        parts.append(text[position:start])
+        position = end + 3
+        position += text.startswith("\n", position)
+    return "".join([*parts, text[position:]])

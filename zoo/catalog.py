@@ -4,6 +4,7 @@ A module in ``zoo.models`` or ``zoo.recipes`` joins by existing: whatever `Netwo
 or `Recipe` it holds at module level is listed under its own name.
 """
 
+import ast
 import pkgutil
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from zoo.core.errors import ZooError
+from zoo.core.extras import missing
 from zoo.core.names import near
 from zoo.core.network import Network
 from zoo.core.recipe import Recipe
@@ -29,15 +31,38 @@ class DuplicateName(ZooError):
 def networks() -> dict[str, Network]:
     """Return all networks by name, sorted.
 
-    Importing the modules imports Keras; for the packages, which need no framework,
-    see `zoo.packages`.
+    Importing the modules imports Keras; for their names see `network_names`, for the
+    packages `zoo.packages`.
 
     Raises
     ------
     DuplicateName
         If two different networks have one name.
+    MissingExtra
+        If Keras is not installed.
     """
     return collect(import_module("zoo.models"), Network)
+
+
+def network_names() -> list[str]:
+    """Return the names of all networks, sorted; imports no framework.
+
+    They are read from the source of the modules, which therefore write them out.
+    """
+    folder = import_module("zoo.models")
+    names: set[str] = set()
+    for module in modules(folder):
+        places = (Path(path) / f"{module}.py" for path in folder.__path__)
+        source = next(filter(Path.is_file, places))
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                names |= {
+                    str(k.value.value)
+                    for k in node.keywords
+                    if (node.func.id, k.arg) == (Network.__name__, "name")
+                    and isinstance(k.value, ast.Constant)
+                }
+    return sorted(names)
 
 
 def recipes() -> dict[str, Recipe]:
@@ -99,7 +124,9 @@ def configured(
     chosen = recipe(name)
     if data is not None:
         chosen = chosen.override(source=chosen.source.measured(data))
-    return chosen.override(**changes)
+    configured = chosen.override(**changes)
+    # only where the source is another one: what is declared is a decision
+    return configured if configured.source == chosen.source else configured.settled()
 
 
 def collect(folder: ModuleType, kind: type[Named]) -> dict[str, Named]:
@@ -118,10 +145,12 @@ def collect(folder: ModuleType, kind: type[Named]) -> dict[str, Named]:
     ------
     DuplicateName
         If two different objects have one name.
+    MissingExtra
+        If a module needs something that an extra brings.
     """
     known: dict[str, tuple[Named, str]] = {}
     for name in modules(folder):
-        for item in vars(import_module(f"{folder.__name__}.{name}")).values():
+        for item in vars(_imported(f"{folder.__name__}.{name}")).values():
             if not isinstance(item, kind):
                 continue
             here = f"{folder.__name__}.{name}"
@@ -138,6 +167,16 @@ def modules(folder: ModuleType) -> list[str]:
     """Return the names of the public modules of a package, in alphabetical order."""
     names = [entry.name for entry in pkgutil.iter_modules(folder.__path__)]
     return sorted(name for name in names if not name.startswith("_"))
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        extra = missing(error.name)
+        if extra is None:
+            raise
+        raise extra from error
 
 
 def _pick(known: dict[str, Named], name: str, what: str) -> Named:

@@ -95,7 +95,7 @@ def show(
     if as_json:
         print(json.dumps(cards.card(name), indent=2, ensure_ascii=False))
     else:
-        terminal.show(cards.describe(name))
+        terminal.show(cards.describe(name), paged=True)
 
 
 @_command(
@@ -200,6 +200,7 @@ def train(
     from zoo import catalog
     from zoo.core.config import parse_settings
     from zoo.train import run
+    from zoo.train.start import continuation
 
     if resume is not None:
         stored = run.read_run(resume)
@@ -209,6 +210,9 @@ def train(
         folder = resume
     else:
         changes = parse_settings(settings or [])
+        changes, start = continuation(
+            str(name), changes, start=start, budget=budget.value
+        )
         folder = output or Path("runs") / str(name)
     recipe = catalog.configured(str(name), changes, data=data)
     with terminal.progress("epochs", quiet=quiet) as bar:
@@ -231,7 +235,7 @@ def train(
     _say(quiet, weights)
 
 
-@_command("package", "zoo package runs/try -o dist")
+@_command("package", "zoo package runs/mine -o dist --name mine_110nm")
 def package(
     source: Annotated[
         str | None, typer.Argument(metavar="RUN|NAME", help="Run folder or package.")
@@ -239,6 +243,17 @@ def package(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for package and zip.")
     ] = Path("dist"),
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of your own, for a run of a published recipe."),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of such a package; made from the name.")
+    ] = None,
+    authors: Annotated[
+        list[str] | None,
+        typer.Option("--author", help="Who trained it; may be repeated."),
+    ] = None,
     formats: Annotated[
         str, typer.Option(help="Weights to write, comma between.")
     ] = "keras,onnx,saved_model",
@@ -261,6 +276,7 @@ def package(
     """Build a verified bioimage.io folder and zip."""
     if (source is None) != (check or refresh):
         raise terminal.UsageError("give RUN or NAME, or --check, or --refresh")
+    from zoo.io.package import Package
     from zoo.package import build, document
 
     if refresh:
@@ -277,8 +293,12 @@ def package(
             None if specs else output,
             formats=formats.split(","),
             overwrite=overwrite,
+            name=name,
+            title=title,
+            authors=authors or (),
         )
         _say(quiet, built)
+        terminal.warn(Package(built).shortfall)
         if index and not specs:
             document.index_packages(output)
 
@@ -288,6 +308,14 @@ def verify(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME|PATH...", help="Packages to verify.")
     ],
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Ask what is asked of published packages."),
+    ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Run programs in the package with your rights."),
+    ] = False,
     quiet: Quiet = False,
     _debug: Debug = False,
 ) -> None:
@@ -296,13 +324,38 @@ def verify(
 
     failed = []
     for name in names:
-        report = verify_package(name)
+        report = verify_package(name, trust=trust, strict=strict)
         _say(quiet, name, *report.rows)
-        failed += [] if report.ok else [name]
+        if not report.ok:
+            first, *further = report.failed
+            more = f" (and {len(further)} further checks)" if further else ""
+            failed.append(f"{name} fails {first.name}: {first.detail}{more}")
     if failed:
-        raise terminal.Failed(
-            f"{', '.join(failed)} failed; zoo verify {failed[0]} shows which rule"
-        )
+        raise terminal.Failed("; ".join(failed))
+
+
+@_command("check", "zoo check movie.tif --for deep_storm_microtubules")
+def check(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="Recording, as zoo predict takes it.")
+    ],
+    package: Annotated[
+        str | None,
+        typer.Option("--for", metavar="NAME|PATH", help="Package that is meant."),
+    ] = None,
+    pixel_size_nm: PixelSize = None,
+    as_json: AsJson = False,
+    _quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Measure a recording and compare it with training conditions."""
+    from zoo.predict import check as checking
+
+    checked = checking.check(source, package, pixel_size_nm=pixel_size_nm)
+    if as_json:
+        print(json.dumps([c.report() for c in checked], indent=2, ensure_ascii=False))
+    else:
+        terminal.show(checking.describe(source, checked))
 
 
 @_command(
@@ -414,14 +467,21 @@ def calibrate(
     ] = None,
     pixel_size_nm: PixelSize = None,
     immersion_index: Annotated[
-        float, typer.Option(help="Refractive index of the immersion medium.")
-    ] = 1.518,
+        float | None,
+        typer.Option(help="Refractive index of the immersion medium; 1.518."),
+    ] = None,
     sample_index: Annotated[
-        float, typer.Option(help="Refractive index around the beads.")
-    ] = 1.33,
-    bead_diameter_nm: Annotated[float, typer.Option(min=0, help="Of the beads.")] = 0.0,
-    camera_offset: Annotated[float, typer.Option(help="Counts without light.")] = 0.0,
-    photons_per_count: Annotated[float, typer.Option(help="Gain, inverted.")] = 1.0,
+        float | None, typer.Option(help="Refractive index around the beads; 1.33.")
+    ] = None,
+    bead_diameter_nm: Annotated[
+        float | None, typer.Option(min=0, help="Of the beads; 0.")
+    ] = None,
+    camera_offset: Annotated[
+        float | None, typer.Option(help="Counts without light; 0.")
+    ] = None,
+    photons_per_count: Annotated[
+        float | None, typer.Option(help="Gain, inverted; 1.")
+    ] = None,
     region_px: Annotated[
         int | None, typer.Option(help="Edge of a bead's region, odd; 2.6 µm.")
     ] = None,
@@ -433,24 +493,28 @@ def calibrate(
     _debug: Debug = False,
 ) -> None:
     """Measure the optics from beads, or read another program's."""
+    from zoo.calibrate.write import WrongOptions
     from zoo.calibrate.write import calibrate as measure
 
-    lines = measure(
-        source,
-        output,
-        na=na,
-        z_step_nm=z_step_nm,
-        wavelength_nm=wavelength_nm,
-        pixel_nm=pixel_size_nm,
-        immersion_index=immersion_index,
-        sample_index=sample_index,
-        bead_diameter_nm=bead_diameter_nm,
-        camera_offset=camera_offset,
-        photons_per_count=photons_per_count,
-        region_px=region_px,
-        z_sign=-1 if reverse_z else 1,
-        overwrite=overwrite,
-    )
+    try:
+        lines = measure(
+            source,
+            output,
+            na=na,
+            z_step_nm=z_step_nm,
+            wavelength_nm=wavelength_nm,
+            pixel_nm=pixel_size_nm,
+            immersion_index=immersion_index,
+            sample_index=sample_index,
+            bead_diameter_nm=bead_diameter_nm,
+            camera_offset=camera_offset,
+            photons_per_count=photons_per_count,
+            region_px=region_px,
+            reverse_z=reverse_z,
+            overwrite=overwrite,
+        )
+    except WrongOptions as error:
+        raise terminal.UsageError(str(error)) from error
     _say(quiet, *lines)
 
 

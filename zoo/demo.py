@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from zoo.core.errors import BadInput
-from zoo.core.files import new_folder, refuse_existing
+from zoo.core.files import new_folder, refuse_existing, write_json
 from zoo.core.localizations import Localizations
 from zoo.core.random import generator
 
-PACKAGE = "deep_storm_microtubules"
+PACKAGE = "deep_storm_fast_microtubules"
 FRAMES = 200
 DIM_QUANTILE = 0.25
 FILES = ("input.tif", "truth.csv", "metrics.json", "picture.png")
@@ -92,6 +92,7 @@ def run(
         write_imagej_tiff(part / "input.tif", counts, pixel_size_nm=pixel_nm)
         write_localizations(part / "truth.csv", truth)
         model.predict_to_folder(part / "input.tif", part / "result", progress=progress)
+        _rename_source(part / "result" / REPORT, folder / "input.tif")
         localizations = read_localizations(part / "result" / "localizations.csv")
         scores = score(
             truth,
@@ -109,6 +110,13 @@ def run(
         scores,
         time.perf_counter() - started,
     )
+
+
+def _rename_source(report: Path, source: Path) -> None:
+    """Let a report name the movie where it is going to lie."""
+    content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    content["input"]["source"] = str(source)
+    write_json(report, content)
 
 
 def describe(outcome: Outcome) -> str:

@@ -68,9 +68,7 @@ class WithDeclared(TyperCommand):
         """Run the command with the declared options that were given."""
         ctx.obj = {}
         for option in _declared():
-            value = ctx.params.pop(option.name)
-            if option.type is bool:
-                value = not option.default if value else None
+            value = option.given(ctx.params.pop(option.name))
             if value is not None:
                 plain = value.value if isinstance(value, StrEnum) else value
                 ctx.obj[option.name] = plain
@@ -105,9 +103,10 @@ def _parameters() -> dict[str, Any]:
         kind: Any = option.type
         if option.choices:
             kind = StrEnum(option.name, {choice: choice for choice in option.choices})
-        default = False if kind is bool else None
+        switch = kind is bool and option.default is not None
+        default = False if switch else None
         text = option.help
-        if option.type is bool and option.default:
+        if switch and option.default:
             text = f"Do not {text[:1].lower()}{text[1:]}"
         parameters.append(
             inspect.Parameter(
@@ -115,7 +114,7 @@ def _parameters() -> dict[str, Any]:
                 inspect.Parameter.KEYWORD_ONLY,
                 default=default,
                 annotation=Annotated[
-                    kind if kind is bool else kind | None,
+                    kind if switch else kind | None,
                     typer.Option(option.flag, help=text, show_default=False),
                 ],
             )

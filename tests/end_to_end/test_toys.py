@@ -111,14 +111,17 @@ def test_the_package_passes_the_official_tool_in_every_format(package):
 def test_tiles_give_what_the_whole_gives(recipe, package):
     case = next(iter(recipe.test_set.cases()))
     options = {"pixel_size_nm": case.pixel_size_nm}
-    whole = Predictor(package).predict(case.input, **options)
+    # the image of a table counts its rows: rounding moves a whole one
+    wanted = {"density": True} if recipe.contract.task.kind == "density" else {}
+    whole = Predictor(package, **wanted).predict(case.input, **options)
     if recipe.contract.grid.is_fixed or not recipe.contract.grid.output_space:
         assert whole.localizations is not None
         return
     assert len(whole.images) > 0
-    tiled = Predictor(package, tile=16).predict(case.input, **options)
+    tiled = Predictor(package, tile=16, **wanted).predict(case.input, **options)
     assert tiled.report["options"]["tiles_per_frame"] > 1
-    for name, image in whole.images.items():
+    for name in whole.images.keys() - ({"reconstruction"} if wanted else set()):
+        image = whole.images[name]
         limit = 1e-5 * np.abs(image.array).max()
         np.testing.assert_allclose(tiled.images[name].array, image.array, atol=limit)
     for name, table in whole.tables.items():

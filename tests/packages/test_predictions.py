@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 DATA = Path(__file__).parents[1] / "data" / "predictions"
-DISTANCE_NM, CONFIDENCE, RANGE = 0.2, 2e-3, 1e-3
+DISTANCE_NM, RESPONSE, RANGE, PHOTONS = 0.2, 2e-3, 1e-3, 2.0
 
 
 def _record():
@@ -64,6 +64,8 @@ def test_predictions_are_those_of_the_publication(case):
         assert rows.shape == expected.shape
         columns = header.replace('"', "").split(",")
         for column, found, wanted in zip(columns, rows.T, expected.T, strict=True):
-            slack = {"confidence": CONFIDENCE, "id": 0, "frame": 0}
+            slack = {"response": RESPONSE, "id": 0, "frame": 0, "flags": 0}
+            slack |= {"intensity [photon]": PHOTONS, "chi2": RESPONSE}
+            slack["uncertainty_intensity [photon]"] = PHOTONS
             tolerance = slack.get(column, DISTANCE_NM)
             assert np.abs(found - wanted).max() <= tolerance, column

@@ -2,8 +2,11 @@
 
 import errno
 import json
+import os
+import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -119,6 +122,37 @@ def fail_with(monkeypatch, error):
         ),
         (KeyError("x"), "KeyError: 'x' (--debug shows where)"),
         (RuntimeError(""), "RuntimeError: no message (--debug shows where)"),
+        (
+            EOFError("No data left"),
+            "a file ends where more is to come; copy or download it again "
+            "(No data left)",
+        ),
+        (
+            MemoryError("14 GiB"),
+            "there is not enough memory; choose a smaller part, tile or batch size, or "
+            "end other programs (14 GiB)",
+        ),
+        (
+            RecursionError("too deep"),
+            "a file nests its contents too deeply; get it from a source you trust "
+            "(too deep)",
+        ),
+        (
+            UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+            "a text or name is not UTF-8; rename or convert the file that holds it "
+            "('utf-8' codec can't decode byte 0xff in position 0: bad)",
+        ),
+        (zlib.error("-3"), "a file is damaged; copy or download it again (-3)"),
+        (
+            ImportError("no such symbol"),
+            "a library cannot be loaded; install superres-zoo again in a new "
+            "environment (no such symbol)",
+        ),
+        (
+            OverflowError("inf"),
+            "a number is beyond what can be computed with; check sizes and options "
+            "(inf)",
+        ),
         (KeyboardInterrupt(), "interrupted; nothing incomplete was left behind"),
     ],
 )
@@ -280,3 +314,37 @@ def test_scores_of_a_table(zoo, tmp_path):
     code, _, err = zoo("evaluate", found, "-o", tmp_path / "new")
     assert code == 1
     assert "--truth" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX")
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_card_fits_a_terminal_and_is_paged(tmp_path, columns):
+    import pty
+
+    seen = tmp_path / "seen.txt"
+    pager = tmp_path / "pager"
+    pager.write_text(f'#!/bin/sh\necho "$LESS" > {seen}\ncat >> {seen}\n')
+    pager.chmod(0o755)
+    command = [sys.executable, "-c", "from zoo.cli import main; main()"]
+    ours, theirs = pty.openpty()
+    settings = {"PAGER": str(pager), "COLUMNS": str(columns), "TERM": "xterm"}
+    environment = {k: v for k, v in os.environ.items() if k != "LESS"} | settings
+    done = subprocess.run(
+        [*command, "show", "deep_storm_fast_microtubules"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 0, done.stderr
+    options, *lines = seen.read_text(encoding="utf-8").splitlines()
+    plain = [re.sub(r"\x1b\[[0-9;]*m|\x1b\].*?\x1b\\", "", line) for line in lines]
+    assert options == "-FRX"
+    assert any("Intended use" in line for line in plain)
+    assert max(len(line.rstrip()) for line in plain) <= columns
+    assert not any("…" in line for line in plain if "zoo" not in line)

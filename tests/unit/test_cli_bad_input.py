@@ -155,11 +155,47 @@ def test_missing_file(refused, tmp_path):
     assert "no.tif" in err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="such names cannot be made")
+def test_names_that_are_not_utf8_are_refused_before_the_work(
+    refused, good, specs, tmp_path, monkeypatch
+):
+    from zoo.predict.predictor import Predictor
+
+    monkeypatch.setattr(Predictor, "forward", None)
+    odd = os.fsdecode(b"odd\xff")
+    recording = tmp_path / f"{odd}.tif"
+    shutil.copy(good, recording)
+    package = shutil.copytree(specs / "tiny_spots", tmp_path / odd)
+    for words in (
+        ("tiny_spots", recording, "-o", tmp_path / "out"),
+        ("tiny_spots", good, "-o", tmp_path / f"{odd}-out"),
+        (package, good, "-o", tmp_path / "out"),
+    ):
+        err = refused("predict", *words)
+        assert "odd\\udcff" in err
+        assert "is not UTF-8; rename" in err
+
+
 def test_not_a_tiff(refused, tmp_path):
     path = tmp_path / "text.tif"
     path.write_text("this is not an image", encoding="utf-8")
     err = refused("predict", "tiny_spots", path, "-o", tmp_path / "out")
     assert "not a TIFF" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cells.nd2", ("Nikon", "Bio-Formats", "OME-TIFF", "package nd2")),
+        ("cells.CZI", ("Zeiss", "package pylibCZIrw")),
+        ("cells.lif", ("Leica", "package liffile")),
+        ("cells.vsi", ("Olympus", "OME-TIFF")),
+    ],
+)
+def test_formats_of_microscopes_say_what_to_do(refused, tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"ZISRAWFILE" + bytes(2000))
+    text = refused("predict", "tiny_spots", tmp_path / name, "-o", tmp_path / "out")
+    assert all(word in text for word in words)
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.98])
@@ -421,6 +457,8 @@ def test_demonstration_with_the_stand_in(refused, zoo, tmp_path, monkeypatch):
         assert str(target / name) in out
     metrics = json.loads((target / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["demo"]["microtubules"]["tp"] > 0
+    report = json.loads((target / "result" / "report.json").read_text(encoding="utf-8"))
+    assert report["input"]["source"] == str(target / "input.tif")
 
     assert "--overwrite" in refused("demo", "-o", target)
     assert zoo("demo", "-o", target, "--overwrite")[0] == 0

@@ -21,8 +21,8 @@ def test_frames_count_from_one_where_none_are_given():
 
 def test_columns_are_those_that_exist_in_a_fixed_order():
     assert table().columns == ("x_nm", "y_nm", "frame")
-    full = table(confidence=np.ones(3), z_nm=np.zeros(3))
-    assert full.columns == ("x_nm", "y_nm", "frame", "z_nm", "confidence")
+    full = table(response=np.ones(3), z_nm=np.zeros(3))
+    assert full.columns == ("x_nm", "y_nm", "frame", "z_nm", "response")
 
 
 def test_lists_become_arrays():

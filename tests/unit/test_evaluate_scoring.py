@@ -273,6 +273,19 @@ def test_a_package_is_scored_through_its_own_prediction(monkeypatch):
     assert metrics["density"]["1"]["jaccard"] == 1
 
 
+def test_options_of_the_prediction_hold_on_the_frozen_test_set(monkeypatch):
+    stated = {}
+
+    class Noting(Perfect):
+        def __init__(self, _package, *, engine, **options):
+            super().__init__(_package, engine=engine)
+            stated.update(options)
+
+    monkeypatch.setattr("zoo.predict.predictor.Predictor", Noting)
+    score_package("any", SMALL, engine="onnx", threshold=0.3, frames=None)
+    assert stated == {**SMALL.wanted, "threshold": 0.3}
+
+
 def package(folder, **declared):
     (folder / "recipe.json").write_text(json.dumps(declared), encoding="utf-8")
     return SimpleNamespace(name="some", folder=folder, zoo={"version": 2})

@@ -119,7 +119,7 @@ def test_regions_have_the_size_of_the_network():
     recording = _open(contract, _noise(7, 9, 9))
     assert (recording.frames, recording.outer) == (7, (("t", 7),))
     assert recording.scaled(_noise(7, 9, 9, 1), 0) is None
-    for shape in ((7, 9, 10), (20, 32, 32)):
+    for shape in ((7, 9, 10), (20, 16, 17)):
         wrong = f"{shape[1]} x {shape[2]} px, a package takes 9 x 9 px"
         with pytest.raises(BadInput, match=wrong) as caught:
             _open(contract, _noise(*shape))
@@ -182,7 +182,7 @@ def test_options_are_those_of_input_and_task():
     with pytest.raises(BadInput, match=r"threshold: .* greater than 0, not -1"):
         split_options(_contract(Frames(), task=Density()), "storm", threshold=-1)
     regions = _contract(Regions(), SMALL, Parameters(columns=("z_nm",)))
-    with pytest.raises(BadInput, match="it has none"):
+    with pytest.raises(BadInput, match="its options are regions, detection"):
         split_options(regions, "smnet", threshold=0.5)
 
 

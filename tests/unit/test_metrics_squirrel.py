@@ -1,5 +1,7 @@
 """Error maps against blurs that are known, a missing part and a plain search."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -118,3 +120,38 @@ def test_unfit_images_are_refused(reference, image, complaint):
 def test_widest_blur_must_be_positive():
     with pytest.raises(ValueError, match="largest_fwhm_px"):
         error_map(np.eye(8), np.eye(8), largest_fwhm_px=0)
+
+
+def test_tiles_give_what_the_whole_gives(monkeypatch, image):
+    rng = np.random.default_rng(55)
+    blurred = gaussian_filter(image, 3.0).reshape(128, 2, 120, 2).mean((1, 3))
+    reference = 100 * blurred + rng.normal(0, 0.05, blurred.shape)
+    whole = error_map(reference, image)
+    monkeypatch.setattr("zoo.metrics.squirrel.TILE_PX", 40)
+    tiled = error_map(reference, image)
+    # tiles of 80 fine pixels end every 13 widths of the blur
+    assert tiled.sigma_px == pytest.approx(whole.sigma_px, rel=1e-2)
+    assert tiled.gain == pytest.approx(whole.gain, rel=1e-2)
+    assert tiled.rsp == pytest.approx(whole.rsp, abs=1e-4)
+    step = 1e-2 * float(np.ptp(reference))
+    np.testing.assert_allclose(tiled.error, whole.error, atol=step)
+
+
+def test_memory_does_not_grow_with_the_image(monkeypatch):
+    monkeypatch.setattr("zoo.metrics.squirrel.TILE_PX", 64)
+    rng = np.random.default_rng(56)
+
+    def most_bytes(rows):
+        reference = rng.random((rows, 64)).astype(np.float32)
+        image = rng.random((2 * rows, 128)).astype(np.float32)
+        error = np.empty_like(image)
+        tracemalloc.start()
+        error_map(reference, image, out=error)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert error.max() > 0
+        return peak, image.nbytes
+
+    (few, small), (many, large) = most_bytes(128), most_bytes(1024)
+    # a check for finite values looks at a byte per pixel, four to a float
+    assert many - few < 0.5 * (large - small)

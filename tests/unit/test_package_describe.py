@@ -17,7 +17,13 @@ from zoo.package.describe import (
     tolerance,
     validate,
 )
-from zoo.package.trained import declared_recipe, read_trained, rebuild, record_of
+from zoo.package.trained import (
+    Trained,
+    declared_recipe,
+    read_trained,
+    rebuild,
+    record_of,
+)
 
 METRICS = {
     "density": {"1": {"jaccard": 0.912345, "bias_x_nm": -0.2, "fp": 3}},
@@ -188,8 +194,10 @@ def test_tolerance_follows_the_size_of_the_output():
     assert tolerance(np.array([1.0]))["absolute_tolerance"] == 1e-4
 
 
-def test_words_to_search_for_are_unique(tiny):
-    words = tags(identity_of(tiny.TINY.override(tags=("2d", "tensorflow", "2d"))))
+def test_words_to_search_for_are_unique(tmp_path, tiny):
+    recipe = tiny.TINY.override(tags=("2d", "tensorflow", "2d"))
+    source = Trained(tmp_path, recipe, {}, {}, packaged=False)
+    words = tags(identity_of(source))
     assert len(words) == len(set(words))
     assert {"2d", "super-resolution-microscopy", "tiny-density"} <= set(words)
     assert set(tiny.TINY.contract.task.tags) <= set(words)

@@ -93,6 +93,15 @@ def test_the_cover_of_values_has_a_bar_for_each(tmp_path):
     assert lengths[2] <= 1
 
 
+def test_names_of_values_end_before_their_bars(tmp_path):
+    before = np.zeros((8, 8, 1))
+    names = ("uncertainty_x_nm", "uncertainty_background_photons")
+    write_cover(tmp_path / "c.png", before, np.ones(2), ("yxc", "c"), names=names)
+    right = np.asarray(Image.open(tmp_path / "c.png"))[:, 512:]
+    assert right[:, 16:128].max() > 200
+    assert right[:, 129:136].max() < 30
+
+
 def test_a_cover_of_a_constant_image_is_drawn(tmp_path):
     arrays = np.ones((8, 8, 1)), np.zeros((16, 16, 1))
     write_cover(tmp_path / "c.png", *arrays, ("yxc", "yxc"))

@@ -330,18 +330,21 @@ def test_vectors_need_frames_of_the_size_of_the_network():
 )
 def test_engine_by_entries(entries, kind, chosen, monkeypatch):
     monkeypatch.setattr("zoo.predict.engines._keras_only_gpu", lambda _: False)
-    package = SimpleNamespace(name="foreign", weights=dict.fromkeys(entries))
+    weights = dict.fromkeys(entries)
+    package = SimpleNamespace(name="foreign", weights=weights, present=entries)
     assert choose_engine(package, kind) == chosen
 
 
 def test_engine_uses_a_graphics_card_that_only_keras_knows(monkeypatch):
     monkeypatch.setattr("zoo.predict.engines._keras_only_gpu", lambda _: True)
-    package = SimpleNamespace(name="p", weights={"onnx": {}, "keras_v3": {}})
+    weights = {"onnx": {}, "keras_v3": {}}
+    package = SimpleNamespace(name="p", weights=weights, present=list(weights))
     assert choose_engine(package) == "keras"
     assert choose_engine(package, "onnx") == "onnx"
 
 
 def test_engine_without_weights():
-    package = SimpleNamespace(name="foreign", weights={"torchscript": {}})
+    weights = {"torchscript": {}}
+    package = SimpleNamespace(name="foreign", weights=weights, present=list(weights))
     with pytest.raises(BadPackage, match="torchscript weights; onnx and keras_v3"):
         choose_engine(package)

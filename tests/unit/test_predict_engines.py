@@ -80,6 +80,7 @@ def test_file_is_inspected_before_it_is_loaded(network, tmp_path):
         name="foreign",
         zoo={},
         weights={"keras_v3": {}},
+        present=["keras_v3"],
         weights_path=lambda _: path,
         inputs=[{"axes": axes}],
         outputs=[{"axes": axes}],
@@ -96,7 +97,7 @@ def test_file_that_keras_cannot_load(network, tmp_path):
         for name in old.namelist():
             content = old.read(name)
             if name == "config.json":
-                content = content.replace(b'"UpSampling2D"', b'"UpSampling9D"')
+                content = content.replace(b'"UpSampling2D"', b'"UpSampling3D"')
             new.writestr(name, content)
     with pytest.raises(BadPackage, match="cannot be loaded by Keras"):
         KerasEngine(path, CONTRACT)

@@ -197,7 +197,12 @@ def test_orders_of_raw_frames(sim):
     swapped = given.predict(_swapped(_raw(2)), pixel_size_nm=62.6)
     np.testing.assert_array_equal(swapped.image, right.image)
     assert swapped.report["options"]["frame_order"] == "phase-major"
-    wrong = Predictor(sim).predict(_swapped(_raw(2)), pixel_size_nm=62.6)
+    found = Predictor(sim).predict(_swapped(_raw(2)), pixel_size_nm=62.6)
+    np.testing.assert_array_equal(found.image, right.image)
+    assert found.report["options"]["frame_order"] == "phase-major"
+    assert any("were put into that order" in text for text in found.warnings)
+    given = Predictor(sim, frame_order="angle-major")
+    wrong = given.predict(_swapped(_raw(2)), pixel_size_nm=62.6)
     assert np.abs(wrong.image - right.image).max() > 0.05
     # neither order of the package changes what a recording is understood as
     assert right.image.shape == (2, 80, 88)
@@ -205,7 +210,8 @@ def test_orders_of_raw_frames(sim):
 
 def test_packages_may_want_the_other_order(tmp_path, sim):
     other = _package(tmp_path / "other", RAW, kind=RAW_KIND | {"order": "phase-major"})
-    expected = Predictor(sim).predict(_swapped(_raw()), pixel_size_nm=62.6).image
+    as_it_is = Predictor(sim, frame_order="angle-major")
+    expected = as_it_is.predict(_swapped(_raw()), pixel_size_nm=62.6).image
     # the same weights, on frames that it is handed in its own order
     result = Predictor(other, frame_order="angle-major").predict(
         _raw(), pixel_size_nm=62.6
@@ -226,7 +232,7 @@ def test_what_looks_wrong_with_the_order_is_told(sim, monkeypatch):
         asked.append((frames.shape, order))
         return "turn it round"
 
-    monkeypatch.setattr("zoo.inputs.raw_frames.order_warning", judge)
+    monkeypatch.setattr("zoo.inputs.sim.recording.order_warning", judge)
     predictor = Predictor(sim, frame_order="phase-major")
     result = predictor.predict(_raw(2), pixel_size_nm=62.6)
     assert "turn it round" in result.warnings
@@ -375,7 +381,9 @@ def test_a_missing_exposure_is_noticed(sim):
     ("size_nm", "words", "reason"),
     [
         (62.6, (), None),
-        (100.0, ("100 nm", "62.6 nm", "resample"), None),
+        (60.0, (), None),
+        (100.0, ("100 nm", "62.6 nm", "train for this"), None),
+        (160.0, ("160 nm", "62.6 nm", "train for this"), None),
         (31.3, ("31.3 nm", "62.6 nm", "already super-resolved"), "super-resolved"),
         (None, ("no pixel size", "62.6 nm", "--pixel-size-nm"), None),
     ],

@@ -151,3 +151,15 @@ def test_a_declaration_survives_json(folder):
     again = MeasuredFrames.model_validate_json(source.model_dump_json())
     assert again == source
     assert isinstance(again.folder, Path)
+
+
+@pytest.mark.tensorflow
+def test_a_folder_without_pairs_is_refused_before_anything_is_written(tmp_path, zoo):
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "input.tif").write_bytes(b"")
+    for folder, lack in (("nowhere", "input.tif"), ("half", "truth.csv")):
+        words = ("--data", tmp_path / folder, "-o", tmp_path / "run")
+        code, _, err = zoo("train", "deep_storm_microtubules", *words)
+        assert code == 1
+        assert f"has no {lack}" in err
+        assert not (tmp_path / "run").exists()

@@ -46,7 +46,10 @@ def test_planes_of_depth_give_z_and_a_volume():
     output = np.zeros((2, 5, 16, 16, 1), np.float32)
     output[0, 1, 4, 6], output[1, 4, 10, 3] = 10.0, 8.0
     running, products = _run(
-        contract, _recording(contract), output, DensityOptions(threshold=0.5)
+        contract,
+        _recording(contract),
+        output,
+        DensityOptions(threshold=0.5, density=True),
     )
     table, image = products.localizations, products.main
     assert table.z_nm.tolist() == [-100.0, 200.0]
@@ -54,15 +57,39 @@ def test_planes_of_depth_give_z_and_a_volume():
     assert table.frame.tolist() == [1, 2]
     assert (image.name, image.axes) == ("reconstruction", "zyx")
     assert image.pixel_size_nm == {"y": 50.0, "x": 50.0, "z": 100.0}
-    np.testing.assert_array_equal(image.array, output.sum(0)[..., 0])
+    np.testing.assert_array_equal(image.array, output.sum(0)[..., 0] > 0)
+    density = products.images["density"]
+    np.testing.assert_array_equal(density.array, output.sum(0)[..., 0])
+    assert density.pixel_size_nm == image.pixel_size_nm
     report = running.report()
     assert report["localizations"] == 2
     assert report["options"]["threshold_value"] == 5.0
     json.dumps(report, allow_nan=False)
-    assert "more than the training range of 0.1 to 0.5" in running.warnings()[0]
+    assert running.warnings() == []
     mean, depth = running.preview()
     assert (mean.title, depth.shows) == ("mean of 2 frames", "depth")
     assert task.products(PLANES) == "2x finer density; localizations x, y, z"
+
+
+def test_the_image_is_that_of_the_table():
+    grid = Grid(axes={"y": Axis(scale=2), "x": Axis(scale=2)}, outputs=("density",))
+    contract = _contract(Density(ideal_peak=10.0), grid)
+    recording = _recording(contract, (3, 8, 8))
+    output = np.full((3, 16, 16, 1), 0.1, np.float32)  # light below the threshold
+    for frame, (row, column) in enumerate([(4, 6), (4, 6), (0, 15)]):
+        output[frame, row, column] = 10.0
+    options = DensityOptions(threshold=0.5)
+    running, products = _run(contract, recording, output, options)
+    table = products.localizations
+    assert set(products.images) == {"reconstruction"}
+    expected = np.histogram2d(
+        table.y_nm, table.x_nm, bins=16, range=[(0, 800), (0, 800)]
+    )[0]
+    np.testing.assert_array_equal(products.image, expected)
+    assert products.image.sum() == len(table) == 3
+    shown = running.preview()[1]
+    assert shown.title == "3 localizations"
+    np.testing.assert_array_equal(shown.image, expected)
 
 
 def test_depth_of_volumes_comes_from_the_recording():

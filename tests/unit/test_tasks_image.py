@@ -102,6 +102,7 @@ class _Recording:
 
     source = "array"
     channel_names = ()
+    resampling = None
 
     def __init__(self, frames, *, pixel_nm=None, limited=False, groups=None, z_nm=None):
         self.array = frames

@@ -27,12 +27,12 @@ def _peaks(found, pixel_size_nm=12.5):
     )
 
 
-def test_position_is_the_pixel_centre_and_confidence_one():
+def test_position_is_the_pixel_centre_and_response_one():
     found = localize(_map((2, 6, 50)), **SETTINGS)
     assert found.x_nm.tolist() == [6.5 * 12.5]
     assert found.y_nm.tolist() == [2.5 * 12.5]
     assert found.frame.tolist() == [1]
-    assert found.confidence.tolist() == [1.0]
+    assert found.response.tolist() == [1.0]
 
 
 def test_centre_of_gravity_by_hand():
@@ -40,7 +40,7 @@ def test_centre_of_gravity_by_hand():
     found = localize(_map((4, 3, 10), (4, 4, 30), (4, 5, 20)), **SETTINGS)
     assert found.x_nm == pytest.approx([(4.5 + 1 / 6) * 12.5])
     assert found.y_nm == pytest.approx([4.5 * 12.5])
-    assert found.confidence == pytest.approx([60 / 50])
+    assert found.response == pytest.approx([60 / 50])
 
 
 @pytest.mark.parametrize("window", [3, 5])
@@ -114,7 +114,7 @@ def test_border_maxima(corner):
     y, x = corner
     found = localize(_map((y, x, 30.0)), **SETTINGS)
     assert (found.y_nm[0], found.x_nm[0]) == ((y + 0.5) * 12.5, (x + 0.5) * 12.5)
-    assert found.confidence == pytest.approx([0.6])
+    assert found.response == pytest.approx([0.6])
 
 
 def test_shifted_spot_has_no_bias():
@@ -141,7 +141,7 @@ def test_frames_are_numbered_and_empty_ones_give_nothing():
     assert found.frame.tolist() == [102, 104]
     nothing = localize(np.zeros((2, 9, 9)), **SETTINGS)
     assert len(nothing) == 0
-    assert set(nothing.columns) == {"x_nm", "y_nm", "frame", "confidence"}
+    assert set(nothing.columns) == {"x_nm", "y_nm", "frame", "response"}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_depth_follows_from_planes_and_where_the_first_one_lies():
     found = localize(density, **DEEP, z_first_nm=-300.0)
     assert found.z_nm.tolist() == [-100.0, 200.0]
     assert found.x_nm.tolist() == [6.5 * 12.5, 2.0 * 12.5]
-    assert found.confidence.tolist() == [1.0, 0.8]
+    assert found.response.tolist() == [1.0, 0.8]
     assert localize(density, **DEEP).z_nm.tolist() == [250.0, 550.0]
 
 

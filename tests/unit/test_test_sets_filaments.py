@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import KDTree
 
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
@@ -16,7 +17,7 @@ SMALL = (
     .reduced()
     .override(filament_frames=6, movie_frames=4, false_frames=2, psf_sigmas_nm=(110.0,))
 )
-CROWDS = ("dense/115", "tubes/110", "crossing/110")
+CROWDS = ("dense/115", "bundled/115", "tubes/110", "crossing/110")
 FALSE = ("false/empty", "false/haze", "false/wide")
 
 
@@ -49,6 +50,18 @@ def test_filaments_are_crowded_and_stay_where_they_are(cases):
         for f in frames[4:]
     ]
     assert np.corrcoef(places)[0, 1] > 0.5
+
+
+def test_bundles_are_as_crowded_as_they_claim(cases):
+    frames = [of_frame(cases["bundled/115"].truth, n) for n in range(1, 5)]
+    places = [np.stack([f.x_nm, f.y_nm], axis=1) for f in frames]
+    nearest = np.concatenate([KDTree(p).query(p, k=2)[0][:, 1] for p in places])
+    assert 0.25 < np.mean(nearest < 45) < 0.42
+    density = np.concatenate([local_densities(f.x_nm, f.y_nm) for f in frames])
+    low, middle, high = np.percentile(density, [10, 50, 90])
+    assert 5 <= low <= 16
+    assert 20 <= middle <= 36
+    assert 46 <= high <= 66
 
 
 def test_haze_is_static_and_holds_no_emitter(cases):

@@ -3,12 +3,15 @@
 import csv
 import itertools
 import json
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import numpy as np
+import psutil
 import pytest
 from keras import layers, ops
 
@@ -233,6 +236,30 @@ def test_processes_simulate_what_one_does():
         assert pool is None
 
 
+WORKERS = """
+import os, sys, time
+from zoo.train.batches import simulators
+
+if __name__ == "__main__":
+    with simulators(2) as pool:
+        print(*{pool.submit(os.getpid).result() for _ in range(8)}, flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_processes_end_with_a_training_that_is_killed(tmp_path):
+    script = tmp_path / "training.py"
+    script.write_text(WORKERS)
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as training:
+        assert training.stdout is not None
+        workers = [psutil.Process(int(n)) for n in training.stdout.readline().split()]
+        training.kill()
+    for worker in workers:
+        worker.wait()  # those that go on wait for work for ever
+
+
 def test_held_out_pairs_are_never_trained_on():
     frames, targets = validation_pairs(Blurred(), seed=1, count=6)
     assert frames.shape == targets.shape == (6, 8, 8, 1)
@@ -331,6 +358,20 @@ def test_weights_are_float32_whatever_computed_them(tmp_path):
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
     # no held-out samples are declared
     assert "val_loss" not in rows(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    "name", [WEIGHTS, HISTORY, "stage-2.npz", "mask.npy", "critic.keras"]
+)
+def test_files_that_no_run_wrote_are_not_replaced(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine, too")
+    with pytest.raises(BadInput, match=f"{name} is not replaced: no run wrote it"):
+        train(RECIPE_OF_TESTS, budget="smoke", run_folder=tmp_path)
+    assert files(tmp_path) == sorted([name, "notes.txt"])
+    assert (tmp_path / name).read_text() == "mine"
+    with pytest.raises(BadInput, match="is a file; give a folder"):
+        train(RECIPE_OF_TESTS, budget="smoke", run_folder=tmp_path / "notes.txt")
 
 
 @pytest.mark.parametrize("name", [RECIPE, RUN, CHECKPOINT])

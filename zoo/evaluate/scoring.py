@@ -79,7 +79,7 @@ def scores(
 
     package = open_package(name)
     test_set = frozen_test_set(package)
-    metrics = score_package(package, test_set, progress=progress)
+    metrics = score_package(package, test_set, progress=progress, **options)
     return Scores(metrics, test_set.tables(metrics))
 
 
@@ -123,6 +123,7 @@ def score_package(
     *,
     engine: str = "auto",
     progress: Progress | None = None,
+    **options: Any,
 ) -> Metrics:
     """Measure a package on a frozen test set.
 
@@ -136,6 +137,8 @@ def score_package(
         Program that runs the network.
     progress
         Called with the number of cases done.
+    **options
+        Options of the prediction; None for the package's own.
 
     Returns
     -------
@@ -149,7 +152,8 @@ def score_package(
     """
     from zoo.predict.predictor import Predictor
 
-    predictor = Predictor(package, engine=engine)
+    stated = {name: value for name, value in options.items() if value is not None}
+    predictor = Predictor(package, engine=engine, **{**test_set.wanted, **stated})
     scored: list[tuple[str, Any]] = []
     for case in test_set.cases():
         result = predictor.predict(case.input, pixel_size_nm=case.pixel_size_nm)

@@ -39,17 +39,22 @@ class ResampledStack(Stack):
         space = tuple(range(1, frames.ndim - 1))
         low: NDArray[Any] = frames.min(axis=space, keepdims=True)
         high: NDArray[Any] = frames.max(axis=space, keepdims=True)
-        flat = np.broadcast_to(np.asarray(np.equal(low, high)), done.shape)
+        same: NDArray[np.bool_] = low == high
+        flat = np.broadcast_to(same, done.shape)
         np.copyto(done, low, where=flat)
         if self.dtype.kind in "ui":
             top = np.float32(np.iinfo(self.dtype).max)
             full = frames >= top
             if full.any():
+                sizes: list[tuple[int, int]] = [
+                    (self.height, self.original.height),
+                    (self.width, self.original.width),
+                ]
                 rows, columns = (
-                    np.minimum((np.arange(m) + 0.5) * n / m, n - 1).astype(int)
-                    for m, n in zip(done.shape[-3:-1], frames.shape[-3:-1], strict=True)
+                    np.minimum(np.floor((np.arange(m) + 0.5) * (n / m)), n - 1)
+                    for m, n in sizes
                 )
-                nearest = np.take(np.take(full, rows, axis=-3), columns, axis=-2)
+                nearest = full[..., rows.astype(int)[:, None], columns.astype(int), :]
                 np.copyto(done, top, where=nearest)
             np.clip(done, 0 if self.dtype.kind == "u" else None, top, out=done)
         return done

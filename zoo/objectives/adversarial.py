@@ -14,7 +14,7 @@ from zoo.core.config import Config
 from zoo.core.network import Network
 from zoo.core.optimizers import Adam, Optimizer
 from zoo.core.recipe import Batches, Budget, Loop, Loss, Objective, Pair, Recipe
-from zoo.io.keras_file import check_keras_file
+from zoo.io.keras_network import load_network
 from zoo.objectives import _optimizers
 from zoo.objectives._networks import (
     compile_for,
@@ -168,9 +168,7 @@ class AdversarialLoop:
             model = other.network.build(**other.options, dtype=dtype)
             self.others[name] = model
             if isinstance(other, Companion) and other.weights is not None:
-                check_keras_file(other.weights)
-                stored: Any = keras.saving.load_model(other.weights, compile=False)
-                model.set_weights(stored.get_weights())
+                model.set_weights(load_network(other.weights).get_weights())
             if other.optimizer is None:
                 # layers too: its normalisation goes on as in use
                 model.trainable = False

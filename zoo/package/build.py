@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from zoo.core.contract import Contract
-from zoo.core.errors import BadPackage
+from zoo.core.errors import BadInput, BadPackage
+from zoo.core.extras import require
 from zoo.core.files import (
     new_folder,
     refuse_existing,
@@ -34,6 +35,7 @@ from zoo.package.describe import (
 )
 from zoo.package.document import readme_text, regenerate
 from zoo.package.images import write_cover, write_sample
+from zoo.package.own import refuse_borrowed_name, with_identity
 from zoo.package.replacement import (
     refuse_foreign,
     require_own_archive,
@@ -55,6 +57,9 @@ def build_package(
     recipe: Recipe | None = None,
     score: bool = True,
     overwrite: bool = False,
+    name: str | None = None,
+    title: str | None = None,
+    authors: Sequence[str] = (),
 ) -> Path:
     """Build a package and put it in place only if it passes its verification.
 
@@ -77,6 +82,11 @@ def build_package(
         Whether the folder and the archive of an earlier run may be replaced.  Files
         that it did not write stay; where one of them is in the way, nothing is written.
         In the checkout the package is always replaced.
+    name
+        Name of the package, which a run of a recipe whose package is published needs:
+        that name belongs to the published weights.
+    title, authors
+        Of a package with a name of its own.
 
     Returns
     -------
@@ -86,20 +96,27 @@ def build_package(
     Raises
     ------
     BadInput
-        If something stands in the place of folder or archive that may not be replaced.
+        If something stands in the place of folder or archive that may not be replaced,
+        or `name` is not possible or missing.
+    MissingExtra
+        If the extra ``package`` is not installed.
     BadPackage
         If the source is neither a run nor a package, a format is unknown, or a
         check fails; then nothing has changed.
     """
+    require("bioimageio", "tf2onnx")
     chosen = _checked_formats(formats)
     trained = read_trained(_source_folder(source), recipe=recipe)
     if trained.packaged:  # damaged weights must not get a description that fits them
         package = Package(trained.folder)
         for entry in package.weights:
             package.weights_path(entry)
+    prose = trained.folder if trained.packaged and name is None else None
+    trained = with_identity(trained, name, title=title, authors=authors)
     if destination is None:
         return _into_checkout(trained, chosen, score=score)
-    target = Path(destination) / trained.recipe.name
+    refuse_borrowed_name(trained)
+    target = Path(destination) / trained.name
     archive = target.with_name(f"{target.name}.zip")
     refuse_existing(archive, overwrite=overwrite)
     require_own_archive(archive)
@@ -108,7 +125,7 @@ def build_package(
         with scratch(target) as part:
             folder = part / target.name
             folder.mkdir()
-            _keep_prose(trained, target, folder)
+            _keep_prose(trained, target, prose, folder)
             write_package(trained, folder, formats=chosen, score=score)
             require_verified(folder)
             refuse_foreign(target, folder, written or [])
@@ -121,12 +138,16 @@ def build_package(
 
 def _into_checkout(trained: Trained, formats: Sequence[str], *, score: bool) -> Path:
     """Put a package into ``specs/``, and what is generated from it beside it."""
+    if trained.own is not None:
+        raise BadInput(f"{trained.name} is not published; name a folder with -o")
     parent = _specs()
     target = parent / trained.recipe.name
     with scratch(target) as part:
         folder = part / target.name
         folder.mkdir()
-        _keep_prose(trained, target, folder)
+        _keep_prose(
+            trained, target, trained.folder if trained.packaged else None, folder
+        )
         chosen = [name for name in formats if name != SAVED_MODEL.name]
         write_package(trained, folder, formats=chosen, score=score)
         require_verified(folder)
@@ -346,13 +367,15 @@ def _write_metrics(trained: Trained, current: Trained, *, score: bool) -> None:
     write_json(folder / METRICS, plain(metrics))
 
 
-def _keep_prose(trained: Trained, target: Path, folder: Path) -> None:
+def _keep_prose(
+    trained: Trained, target: Path, source: Path | None, folder: Path
+) -> None:
     """Start from the README that was written by hand, wherever it is."""
     published = specs_folder()
     places = (
         target,
-        trained.folder if trained.packaged else None,
-        None if published is None else published / trained.recipe.name,
+        source,
+        None if published is None else published / trained.name,
     )
     for place in places:
         if place is not None and (place / "README.md").is_file():
@@ -371,7 +394,7 @@ def _checked_formats(formats: Sequence[str]) -> list[str]:
 
 def _source_folder(source: str | Path) -> Path:
     path = Path(source)
-    return path if path.is_dir() else find_package(str(source))
+    return path if path.is_dir() else find_package(str(source), needs=KERAS.entry)
 
 
 def _specs() -> Path:

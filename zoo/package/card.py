@@ -10,6 +10,7 @@ from zoo.core.contract import Contract, Range, conditions
 from zoo.core.names import label
 from zoo.core.network import Network
 from zoo.core.test_set import find_metric
+from zoo.package import own_card
 from zoo.package.tensors import output_names
 from zoo.package.trained import Trained, read_metrics
 
@@ -26,6 +27,7 @@ def blocks(trained: Trained) -> dict[str, str]:
         "conditions": training_table(recipe.source),
         "scores": scores(trained),
         "citation": citation(recipe.network),
+        **own_card.blocks(trained),
     }
 
 
@@ -91,10 +93,10 @@ def made(trained: Trained) -> str:
         changes = ", ".join(f"{k}={v}" for k, v in sorted(run["settings"].items()))
         sentences.append(f"Changed from the published recipe: {changes}.")
     start = " --start` those weights" if run.get("start") else "`"
-    sentences.append(
-        f"Repeat it with `zoo train {recipe.name}{start} and `zoo package`; "
-        "`recipe.json` holds every number."
-    )
+    again = f"`zoo train {recipe.name}{start} and `zoo package`"
+    if trained.own is not None:
+        again = own_card.repeat(trained)
+    sentences.append(f"Repeat it with {again}; `recipe.json` holds every number.")
     return " ".join(sentences)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zoo.core.errors import BadPackage
-from zoo.core.test_set import find_metric
+from zoo.core.recipe import Recipe
 from zoo.io.package import Package, specs_folder
+from zoo.package.acceptance import within
 from zoo.package.document import drifted, missing_sections, unwritten_sections
 from zoo.package.trained import declared_recipe, read_metrics
 from zoo.verify import Question, Report, verify
@@ -18,7 +19,11 @@ from zoo.verify.trials import NotApplicable
 
 
 def verify_package(
-    name_or_path: str | Path, *, entries: Sequence[str] | None = None
+    name_or_path: str | Path,
+    *,
+    entries: Sequence[str] | None = None,
+    trust: bool = False,
+    strict: bool = False,
 ) -> Report:
     """Check a package with the official tool, against itself and against its recipe.
 
@@ -28,13 +33,22 @@ def verify_package(
         Name of a package, or a bioimage.io folder, zip or address.
     entries
         Weights entries to run; all by default.
+    trust
+        Whether to run weights that may do more than compute; see `zoo.verify.verify`.
+    strict
+        Whether to ask of any package what is asked of published ones: scores within
+        the bounds of its recipe, and a README without gaps.
 
     Raises
     ------
     ZooError
         If there is no such package, or its description cannot be read at all.
     """
-    return verify(name_or_path, entries=entries, further=own_questions)
+
+    def further(package: Package) -> Iterator[Question]:
+        return own_questions(package, strict=strict)
+
+    return verify(name_or_path, entries=entries, further=further, trust=trust)
 
 
 def require_verified(folder: Path) -> None:
@@ -51,22 +65,23 @@ def require_verified(folder: Path) -> None:
         raise BadPackage(f"{folder.name} was not written, it fails: {reasons}")
 
 
-def own_questions(package: Package) -> Iterator[Question]:
+def own_questions(package: Package, *, strict: bool = False) -> Iterator[Question]:
     """Yield the checks that need a recipe or the sections of a README of this zoo."""
-    yield "README", lambda: readme(package)
+    strict = strict or _published(package)
+    yield "README", lambda: readme(package, strict=strict)
     yield "generated files", lambda: drift(package)
-    yield "scores", lambda: scores(package)
+    yield "scores", lambda: scores(package, strict=strict)
 
 
-def readme(package: Package) -> str:
-    """Check that the README has all sections; published ones must be written."""
+def readme(package: Package, *, strict: bool) -> str:
+    """Check that the README has all sections; those of published ones are written."""
     _only_ours(package)
     text = (package.folder / "README.md").read_text(encoding="utf-8")
     missing = missing_sections(text)
     if missing:
         raise BadPackage(f"README.md lacks the sections {', '.join(missing)}")
     unwritten = unwritten_sections(text)
-    if unwritten and _published(package):
+    if unwritten and strict:
         raise BadPackage(f"nobody has written {', '.join(unwritten)} in README.md")
     todo = f"; still to be written: {', '.join(unwritten)}" if unwritten else ""
     return f"all sections are there{todo}"
@@ -75,9 +90,7 @@ def readme(package: Package) -> str:
 def drift(package: Package) -> str:
     """Check that generated files are what would be generated now."""
     _only_ours(package)
-    name = str(package.rdf.get("id"))
-    if declared_recipe(name) is None:
-        raise NotApplicable(f"no recipe {name} is declared in this installation")
+    _recipe(package)
     changed = drifted(package.folder)
     if changed:
         raise BadPackage(
@@ -86,25 +99,29 @@ def drift(package: Package) -> str:
     return "description, record and README are as generated"
 
 
-def scores(package: Package) -> str:
+def scores(package: Package, *, strict: bool) -> str:
     """Check that scores lie within the bounds of the recipe."""
     _only_ours(package)
-    recipe = declared_recipe(str(package.rdf.get("id")))
+    recipe = _recipe(package)
     metrics = read_metrics(package.folder)
-    if recipe is None or metrics is None:
+    if metrics is None:
+        if strict:
+            raise BadPackage("the package has not been scored; zoo evaluate does")
         raise NotApplicable("the package has not been scored")
-    low = []
-    for bound in recipe.acceptance:
-        value = find_metric(metrics, bound.metric)
-        if value is None or not bound.holds(value):
-            low.append(f"{bound.metric} = {value}")
-    if low and _published(package):
-        raise BadPackage(f"outside what the recipe requires: {', '.join(low)}")
-    if low:
-        raise NotApplicable(
-            f"not published; outside the recipe's bounds: {', '.join(low)}"
-        )
-    return f"{len(recipe.acceptance)} bounds of the recipe hold"
+    outcome = within(recipe.acceptance, metrics)
+    if outcome.missed:
+        text = f"{outcome.sentence(recipe.name)}; outside: {', '.join(outcome.missed)}"
+        raise BadPackage(text) if strict else NotApplicable(f"not published; {text}")
+    return f"{outcome.of} bounds of the recipe hold"
+
+
+def _recipe(package: Package) -> Recipe:
+    """Return the declared recipe that a package was trained with."""
+    name = str(package.zoo.get("recipe") or package.rdf.get("id"))
+    recipe = declared_recipe(name)
+    if recipe is None:
+        raise NotApplicable(f"no recipe {name} is declared in this installation")
+    return recipe
 
 
 def _only_ours(package: Package) -> None:

@@ -21,7 +21,9 @@ from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
 from zoo.core.formats import FORMATS, KERAS, ONNX, SAVED_MODEL
 from zoo.core.network import Network
-from zoo.core.recipe import Budget, Loss, Recipe
+from zoo.core.recipe import Budget, Loss
+from zoo.package import own_card
+from zoo.package.acceptance import accepted
 from zoo.package.export import OPSET
 from zoo.package.tensors import file_entry, input_tensor, output_tensor, plain, stated
 from zoo.package.trained import Trained, read_metrics
@@ -58,19 +60,23 @@ class Identity(NamedTuple):
     """What the package promises."""
     tags: tuple[str, ...] = ()
     """Search words beyond those of the task and the project."""
+    authors: tuple[str, ...] = AUTHORS
+    """Who made it."""
     licence: str = LICENSE
-    """SPDX identifier."""
+    """SPDX identifier; empty if nobody states one."""
 
 
-def identity_of(recipe: Recipe) -> Identity:
-    """Return what a recipe says about the package that it makes."""
+def identity_of(trained: Trained) -> Identity:
+    """Return what a recipe says about its package, or a user about one of his own."""
+    recipe, own = trained.recipe, trained.own
     return Identity(
-        recipe.name,
-        recipe.title,
-        recipe.summary,
+        recipe.name if own is None else own.name,
+        recipe.title if own is None else own.title,
+        recipe.summary if own is None else own_card.summary(trained),
         recipe.network,
         recipe.promise,
         recipe.tags,
+        AUTHORS if own is None else own.authors,
     )
 
 
@@ -96,11 +102,16 @@ def describe(trained: Trained) -> dict[str, Any]:
     further: dict[str, Any] = {
         "run": {key: trained.run[key] for key in kept if key in trained.run}
     }
+    if trained.own is not None:
+        further = {"recipe": trained.recipe.name, **further}
+    outcome = accepted(trained)
+    if outcome is not None:
+        further["bounds"] = {"held": outcome.held, "of": outcome.of}
     scores = read_metrics(trained.folder)
     if scores is not None:
         further["evaluations"] = trained.recipe.test_set.headlines(scores)
     return describe_files(
-        identity_of(trained.recipe),
+        identity_of(trained),
         trained.folder,
         trained.export,
         training=_training(trained),
@@ -145,8 +156,8 @@ def describe_files(
         "id": identity.name,
         "name": identity.title,
         "description": identity.summary,
-        "authors": [{"name": name} for name in AUTHORS],
-        "license": identity.licence,
+        "authors": [{"name": name} for name in identity.authors],
+        "license": identity.licence or None,
         "cite": [{"text": network.paper.citation, "doi": network.paper.doi}],
         "tags": tags(identity),
         "links": ["deepimagej/deepimagej"],
@@ -299,8 +310,12 @@ def _bioimageio(
     parameters: int,
     training: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
+    output = np.load(folder / EXAMPLES[1])
+    differs = tolerance(output)
+    # the format allows a hundredth of the largest value, which may be negative
+    allowed = differs["absolute_tolerance"] <= 0.01 * output.max()
     section: dict[str, Any] = {
-        "reproducibility_tolerance": [tolerance(np.load(folder / EXAMPLES[1]))],
+        "reproducibility_tolerance": [differs] if allowed else None,
         "architecture_type": identity.network.name[:32],
         "architecture_description": identity.network.note or None,
         "modality": identity.contract.modality,

@@ -39,7 +39,8 @@ UNWRITTEN = "*To be written by hand:"
 """How a fresh README marks a section that nobody has written yet."""
 
 _BLOCK = re.compile(
-    r"(<!-- generated:(?P<name>[\w-]+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL
+    r"(<!-- generated:(?P<name>[\w-]+) -->\n)"
+    r"(?P<text>[^<]*+(?:<(?!!-- (?:generated:|end -->))[^<]*+)*+)(<!-- end -->)"
 )
 _HINTS = {
     "Intended use": "the specimens, microscopes and questions that it serves.",
@@ -53,6 +54,14 @@ _BLOCKS = {
     "Validation": "scores",
     "Citation": "citation",
 }
+_OWN_BLOCKS = {
+    "Description": "purpose",
+    "Intended use": "intended",
+    "Not for": "not-for",
+    "Data": "data",
+    "Limits": "limits",
+}
+"""Sections that say by themselves what a package is that a user trained."""
 
 
 def fill(text: str, contents: Mapping[str, str]) -> str:
@@ -83,17 +92,19 @@ def fill(text: str, contents: Mapping[str, str]) -> str:
 def skeleton(trained: Trained) -> str:
     """Return the README of a new package, with sections left to be written."""
     recipe = trained.recipe
-    parts = [f"# {recipe.title}\n"]
+    own = trained.own
+    marked = _BLOCKS if own is None else _BLOCKS | _OWN_BLOCKS
+    parts = [f"# {recipe.title if own is None else own.title}\n"]
     for heading in SECTIONS:
         parts.append(f"## {heading}\n")
-        if heading == "Description":
+        if heading == "Description" and own is None:
             parts.append(f"{recipe.summary}\n")
             if recipe.network.note:
                 parts.append(f"{recipe.network.note}\n")
-        if heading in _HINTS:
+        if heading in _HINTS and heading not in marked:
             parts.append(f"{UNWRITTEN} {_HINTS[heading]}*\n")
-        if heading in _BLOCKS:
-            parts.append(f"<!-- generated:{_BLOCKS[heading]} -->\n<!-- end -->\n")
+        if heading in marked:
+            parts.append(f"<!-- generated:{marked[heading]} -->\n<!-- end -->\n")
     return "\n".join(parts)
 
 
@@ -105,10 +116,8 @@ def missing_sections(readme: str) -> list[str]:
     >>> missing_sections("# A\n## Description\n")[:2]
     ['Intended use', 'Not for']
     """
-    present = {
-        match.strip().lower()
-        for match in re.findall(r"^#+\s+(.*?)\s*$", readme, flags=re.MULTILINE)
-    }
+    titles = [x.lstrip("#") for x in readme.splitlines() if x.startswith("#")]
+    present = {title.strip().lower() for title in titles if title[:1].isspace()}
     return [heading for heading in SECTIONS if heading.lower() not in present]
 
 

@@ -17,6 +17,8 @@ import numpy as np
 
 from zoo.core.errors import BadPackage
 from zoo.core.files import replacing
+from zoo.core.sim_pattern import ENTRANCE, LENGTH
+from zoo.io.keras_network import load_network
 from zoo.package.tensors import INPUT, OUTPUT
 from zoo.package.zips import read_members, write_zip
 
@@ -144,7 +146,8 @@ def load_keras(path: Path) -> "keras.Model":
     Raises
     ------
     BadPackage
-        If the running Keras does not compute with TensorFlow.
+        If the running Keras does not compute with TensorFlow, or the file holds
+        anything else.
     """
     import keras
 
@@ -153,8 +156,7 @@ def load_keras(path: Path) -> "keras.Model":
             f"packages are written with the TensorFlow backend of Keras, not "
             f"{keras.config.backend()}; set KERAS_BACKEND=tensorflow"
         )
-    model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
-    return model
+    return load_network(path)
 
 
 def as_float32(model: "keras.Model") -> "keras.Model":
@@ -220,12 +222,22 @@ def _onnx_bytes(model: "keras.Model") -> bytes:
     import tf2onnx
     from keras.src.export.tf2onnx_lib import patch_tf2onnx
 
+    from zoo.layers.sim.entrance import enterable
     from zoo.package.onnx_graph import canonical
 
-    signature = [tf.TensorSpec(model.inputs[0].shape, tf.float32, name=INPUT)]
+    whole = enterable(model)
+    network = model if whole is None else whole
+    defaults = {}
+    if whole is not None:
+        defaults[ENTRANCE] = np.zeros((1, LENGTH), np.float32)
+    signature = [
+        tf.TensorSpec(tensor.shape, tf.float32, name=name)
+        for tensor, name in zip(network.inputs, (INPUT, *defaults), strict=True)
+    ]
 
-    def compute(frames: Any) -> dict[str, Any]:
-        return {OUTPUT: model(frames, training=False)}
+    def compute(*tensors: Any) -> dict[str, Any]:
+        frames = tensors[0] if len(tensors) == 1 else list(tensors)
+        return {OUTPUT: network(frames, training=False)}
 
     function = tf.function(compute, input_signature=signature)
     with warnings.catch_warnings():
@@ -235,7 +247,9 @@ def _onnx_bytes(model: "keras.Model") -> bytes:
         converted, _ = tf2onnx.convert.from_function(
             function, input_signature=signature, opset=OPSET
         )
-    graph = canonical(converted, input_name=INPUT, output_name=OUTPUT)
+    graph = canonical(
+        converted, input_name=INPUT, output_name=OUTPUT, defaults=defaults
+    )
     onnx.checker.check_model(graph, full_check=True)
     return graph.SerializeToString(deterministic=True)
 

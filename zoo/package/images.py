@@ -137,9 +137,12 @@ def _bars(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
     largest = max(float(np.abs(values).max(initial=0.0)), 1e-30)
     for row, value in enumerate(values[: (_HALF_PX - 32) // _ROW_PX]):
         name = names[row] if row < len(names) else f"{row + 1}"
+        name = name.replace("uncertainty_", "± ")
+        while pen.textlength(name, font=font) > 112:  # where the bars begin
+            name = name.removesuffix("…")[:-1] + "…"
         top = 24 + row * _ROW_PX
         length = round(232 * abs(float(value)) / largest)
-        pen.text((16, top), name[:10], fill=(230, 230, 230, 255), font=font)
+        pen.text((16, top), name, fill=(230, 230, 230, 255), font=font)
         pen.rectangle((136, top, 136 + length, top + 22), fill=(221, 81, 58, 255))
         pen.text(
             (384, top), f"{float(value):.4g}", fill=(252, 255, 164, 255), font=font

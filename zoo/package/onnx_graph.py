@@ -1,13 +1,20 @@
 """ONNX graphs whose names and order follow from what they compute."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import onnx
 
 
 def canonical(
-    model: "onnx.ModelProto", *, input_name: str, output_name: str
+    model: "onnx.ModelProto",
+    *,
+    input_name: str,
+    output_name: str,
+    defaults: Mapping[str, np.ndarray] | None = None,
 ) -> "onnx.ModelProto":
     """Return the model with nodes, tensors and free sizes named by position.
 
@@ -18,28 +25,37 @@ def canonical(
     Parameters
     ----------
     model
-        A model with one input and one output.
+        A model with one output, and one input besides those of `defaults`.
     input_name, output_name
         Names of the two tensors.
+    defaults
+        Value of each further input that is left out: it becomes an initializer that
+        callers may override, and programs that do not know it see one input.
 
     Raises
     ------
     ValueError
-        If the model has more than one input or output, or subgraphs.
+        If the model has other inputs or outputs, or subgraphs.
     """
     import onnx
 
     graph = model.graph
-    if len(graph.input) != 1 or len(graph.output) != 1:
+    defaults = dict(sorted((defaults or {}).items()))
+    given = {value.name.partition(":")[0]: value for value in graph.input}
+    optional = {name: given.pop(name, None) for name in defaults}
+    if len(given) != 1 or None in optional.values() or len(graph.output) != 1:
         raise ValueError(
-            f"expected one input and one output, not {len(graph.input)} and "
+            f"expected one input, {len(optional)} with a default and one output, not "
+            f"{', '.join(value.name for value in graph.input)} and "
             f"{len(graph.output)}"
         )
+    (main,) = given.values()
     if any(a.HasField("g") or a.graphs for n in graph.node for a in n.attribute):
         raise ValueError("control flow has subgraphs, which are not supported")
     ordered = _in_order(graph)
     stored = {tensor.name: tensor for tensor in graph.initializer}
-    names = {graph.input[0].name: input_name, "": ""}
+    names = {main.name: input_name, "": ""}
+    names |= {value.name: name for name, value in optional.items() if value is not None}
     kept: list[onnx.TensorProto] = []
     for index, node in enumerate(ordered):
         for name in node.input:
@@ -54,7 +70,7 @@ def canonical(
     result.CopyFrom(model)
     result.ClearField("metadata_props")
     new = result.graph
-    for field in ("node", "initializer", "value_info", "doc_string"):
+    for field in ("node", "initializer", "value_info", "doc_string", "input"):
         new.ClearField(field)
     new.name = "network"
     for index, node in enumerate(ordered):
@@ -72,11 +88,20 @@ def canonical(
         copy.CopyFrom(tensor)
         copy.name = names[tensor.name]
         copy.ClearField("doc_string")
-    for value, name in ((new.input[0], input_name), (new.output[0], output_name)):
+    for value in (main, *optional.values()):
+        if value is not None:
+            new.input.add().CopyFrom(value)
+    for name, value in defaults.items():
+        new.initializer.append(onnx.numpy_helper.from_array(value, name))
+    known = (input_name, *defaults)
+    for value, name in zip(
+        (*new.input, new.output[0]), (*known, output_name), strict=True
+    ):
         value.name = name
         for axis, size in enumerate(value.type.tensor_type.shape.dim):
             if size.dim_param:
-                size.dim_param = "batch" if axis == 0 else f"{name}_{axis}"
+                batch = axis == 0 and name not in defaults
+                size.dim_param = "batch" if batch else f"{name}_{axis}"
     return result
 
 

@@ -14,6 +14,7 @@ from zoo.core.errors import BadPackage
 from zoo.core.files import to_json
 from zoo.core.formats import KERAS
 from zoo.core.recipe import Recipe
+from zoo.package.own import Own
 
 RECIPE, RUN, METRICS, HISTORY = (
     "recipe.json",
@@ -40,6 +41,13 @@ class Trained(NamedTuple):
     """Versions of the programs that wrote the formats; empty for a run folder."""
     packaged: bool
     """Whether `folder` is a package rather than a run."""
+    own: Own | None = None
+    """Identity of a package that is not the published one of the recipe."""
+
+    @property
+    def name(self) -> str:
+        """Name of the package: its own, or that of the recipe."""
+        return self.recipe.name if self.own is None else self.own.name
 
 
 def declared_recipe(name: str) -> Recipe | None:
@@ -68,6 +76,7 @@ def read_trained(folder: Path, *, recipe: Recipe | None = None) -> Trained:
     packaged = (folder / "rdf.yaml").is_file()
     run = record.pop("run", {})
     export = record.pop("export", {})
+    own = _read_own(record.pop("package", None), where=folder / RECIPE)
     if not packaged:
         run = _read_json(folder / RUN) if (folder / RUN).is_file() else run
         run |= {"history": history} if (history := _read_history(folder)) else {}
@@ -76,7 +85,8 @@ def read_trained(folder: Path, *, recipe: Recipe | None = None) -> Trained:
                 f"{folder} holds an unfinished run; finish it with "
                 f"zoo train --resume {folder}"
             )
-    name = record.get("name", "")
+    # a setting may have given the recipe another name, but it is declared under this
+    name = record["name"] = run.get("recipe") or record.get("name", "")
     base = recipe or declared_recipe(name)
     if base is None:
         raise BadPackage(
@@ -89,7 +99,9 @@ def read_trained(folder: Path, *, recipe: Recipe | None = None) -> Trained:
     chosen = {key.partition("__")[0] for key in run.get("settings", {})}
     kept = {f: getattr(base, f) for f in PRESENTATION if f not in chosen}
     current = current.model_copy(update=kept)
-    return Trained(folder, current, run, export, packaged)
+    if current.source != base.source:
+        current = current.settled()
+    return Trained(folder, current, run, export, packaged, own)
 
 
 def rebuild(base: Recipe, record: dict[str, Any], *, where: Path) -> Recipe:
@@ -125,13 +137,21 @@ def record_of(trained: Trained, export: dict[str, Any]) -> str:
     # where files were kept says nothing about the weights
     places = ("data", "start_path")
     run = {key: value for key, value in trained.run.items() if key not in places}
-    return to_json({**content, "run": run, "export": export})
+    own = {} if trained.own is None else {"package": trained.own.model_dump()}
+    return to_json({**content, **own, "run": run, "export": export})
 
 
 def read_metrics(folder: Path) -> dict[str, Any] | None:
     """Return the scores of a package, ``None`` if it has not been scored."""
     path = folder / METRICS
     return _read_json(path) if path.is_file() else None
+
+
+def _read_own(record: dict[str, Any] | None, *, where: Path) -> Own | None:
+    try:
+        return None if record is None else Own(**record)
+    except (TypeError, ValidationError) as error:
+        raise BadPackage(f"{where} names its package wrongly: {error}") from error
 
 
 def _read_history(folder: Path) -> list[dict[str, float | None]]:

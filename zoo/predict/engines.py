@@ -8,6 +8,7 @@ graphics card.
 import importlib
 import importlib.util
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,8 @@ from zoo.core.contract import Contract
 from zoo.core.errors import BadInput, BadPackage, ZooError
 from zoo.core.formats import FORMATS
 from zoo.core.grid import Grid
-from zoo.io.keras_file import check_keras_file
+from zoo.core.sim_pattern import ENTRANCE
+from zoo.io.keras_network import load_network
 from zoo.io.package import Package
 from zoo.predict.contract import read_contract
 
@@ -36,12 +38,21 @@ class Engine(Protocol):
     """Versions of the libraries that compute."""
     device: str
     """What it computes on."""
+    enterable: bool
+    """Whether it takes rows of `zoo.core.sim_pattern`."""
+    threads: int
+    """Threads of one call; 0 where the library decides."""
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
+    def __call__(self, batch: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Run the network, (b, [z,] y, x, c) float32 to float32 of the output's space.
 
-        The output is (b, [z,] y, x, c), or (b, c) for vectors.
+        The output is (b, [z,] y, x, c), or (b, c) for vectors.  Rows, (b, n) float32,
+        tell an enterable network what is known of the recording.
         """
+        ...
+
+    def with_threads(self, threads: int) -> "Engine":
+        """Return the same network run by another number of threads, if that is free."""
         ...
 
 
@@ -82,7 +93,8 @@ def choose_engine(package: Package, kind: str = "auto") -> str:
     """
     if kind not in ("auto", *ENTRIES):
         raise BadInput(f"engine must be auto, {' or '.join(ENTRIES)}, not {kind!r}")
-    held = list(package.weights)
+    # an installation has only some; where none is there, the first one is asked for
+    held = package.present or list(package.weights)
     usable = [engine for engine, entry in ENTRIES.items() if entry in held]
     if not usable:
         raise BadPackage(
@@ -144,6 +156,8 @@ class OnnxEngine:
         The ``.onnx`` file.
     contract
         Axes of its tensors.
+    threads
+        Threads of one call; as many as processors by default.
 
     Raises
     ------
@@ -154,13 +168,17 @@ class OnnxEngine:
     name = "onnx"
     entry = "onnx"
 
-    def __init__(self, path: Path, contract: Contract) -> None:
+    def __init__(
+        self, path: Path, contract: Contract, threads: int | None = None
+    ) -> None:
         import onnxruntime
 
+        self._path, self._contract = path, contract
+        self.threads = thread_count() if threads is None else threads
         self._grid = contract.grid
         self.versions = {"onnxruntime": onnxruntime.__version__}
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = thread_count()
+        options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
         # Batches have one shape, so the arena stops growing after the first; without
         # it every layer's memory is fetched anew, which halves the speed.  The
@@ -184,8 +202,10 @@ class OnnxEngine:
         self._input = inputs[0].name
         self._dtype = _ONNX_TYPES.get(inputs[0].type, np.float32)
         self.device = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        optional = self._session.get_overridable_initializers()
+        self.enterable = any(value.name == ENTRANCE for value in optional)
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
+    def __call__(self, batch: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Run the network; see `Engine`.
 
         Raises
@@ -194,14 +214,21 @@ class OnnxEngine:
             If ONNX Runtime fails, for instance for want of memory.
         """
         tensor = _to_network(batch, self._grid).astype(self._dtype, copy=False)
+        feeds = {self._input: tensor}
+        if rows is not None:
+            feeds[ENTRANCE] = rows.astype(np.float32, copy=False)
         try:
-            outputs: Any = self._session.run(None, {self._input: tensor})
+            outputs: Any = self._session.run(None, feeds)
         except _onnx_errors() as error:
             raise ZooError(
                 f"ONNX Runtime failed on a batch of shape {tensor.shape}: "
                 f"{_first_line(error)}; try a smaller --batch-size or --tile"
             ) from error
         return _from_network(outputs[0], self._grid)
+
+    def with_threads(self, threads: int) -> "OnnxEngine":
+        """Return the same network in a session of its own; see `Engine`."""
+        return OnnxEngine(self._path, self._contract, threads)
 
 
 class KerasEngine:
@@ -210,7 +237,7 @@ class KerasEngine:
     Parameters
     ----------
     path
-        The ``.keras`` file; inspected by `check_keras_file` first.
+        The ``.keras`` file; see `zoo.io.keras_network`.
     contract
         Axes of its tensors.
 
@@ -222,9 +249,9 @@ class KerasEngine:
 
     name = "keras"
     entry = "keras_v3"
+    threads = 0
 
     def __init__(self, path: Path, contract: Contract) -> None:
-        check_keras_file(path)
         os.environ.setdefault("KERAS_BACKEND", _keras_backend())
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import keras
@@ -234,7 +261,7 @@ class KerasEngine:
         self.versions = {"keras": keras.__version__, "backend": backend}
         self.device = backend
         try:
-            model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
+            model: Any = load_network(path)
         except (TypeError, ValueError, KeyError, OSError) as error:
             raise BadPackage(
                 f"{path.name} cannot be loaded by Keras {keras.__version__}: "
@@ -248,11 +275,31 @@ class KerasEngine:
         # anew for every shape; JAX runs nothing fast without it
         model.jit_compile = backend != "tensorflow"
         self._model = model
+        self.enterable = any(layer.name == ENTRANCE for layer in model.layers)
 
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
+    @cached_property
+    def _told(self) -> Any:
+        """The network with an input for what is known of the recording."""
+        from zoo.layers.sim.entrance import enterable
+
+        told: Any = enterable(self._model)
+        told.jit_compile = self._model.jit_compile
+        return told
+
+    def __call__(self, batch: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Run the network; see `Engine`."""
         tensor = _to_network(batch, self._grid)
-        return _from_network(self._model.predict_on_batch(tensor), self._grid)
+        if rows is None:
+            output = self._model.predict_on_batch(tensor)
+        else:
+            rows = rows.astype(np.float32, copy=False)
+            output = self._told.predict_on_batch([tensor, rows])
+        return _from_network(output, self._grid)
+
+    def with_threads(self, threads: int) -> "KerasEngine":
+        """Return itself: threads are the business of the framework below Keras."""
+        del threads
+        return self
 
 
 _ONNX_TYPES: dict[str, Any] = {

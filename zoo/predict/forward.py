@@ -1,6 +1,6 @@
 """Frames through preprocessing, network and postprocessing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ _POINTWISE = frozenset(
 )
 _STRIP_PIXELS = 2**20
 
+Knowledge = Callable[[int, tuple[int, ...], tuple[int, ...]], np.ndarray | None]
+"""See `zoo.core.contract.Recording.knowledge`."""
+
 
 def forward(
     engine: Engine,
@@ -33,6 +36,7 @@ def forward(
     plan: Plan,
     scaled: bool = False,
     first: int = 0,
+    knowledge: Knowledge | None = None,
 ) -> np.ndarray:
     """Run a network with its declared processing on frames.
 
@@ -53,7 +57,10 @@ def forward(
     scaled
         Whether frames have a scale of the recording in place of the declared one.
     first
-        Frames of the recording before these, for messages.
+        Frames of the recording before these.
+    knowledge
+        What is known of the recording for a tile, see
+        `zoo.core.contract.Recording.knowledge`.
 
     Returns
     -------
@@ -79,7 +86,10 @@ def forward(
         ]
         mode: Any = contract.input.border
         ready = np.pad(ready, ((0, 0), *margins, (0, 0)), mode=mode)
-    batches = _calls(engine, contract, cut_batches(ready, plan.tiles, plan.batch))
+    rows = None
+    if knowledge is not None and engine.enterable:
+        rows = _rows(knowledge, plan, first=first, count=count)
+    batches = _calls(engine, contract, cut_batches(ready, plan.tiles, plan.batch), rows)
     scales = [grid.scale(letter) for letter in grid.space]
     if len(plan.tiles) == 1:
         whole = list(batches)
@@ -120,17 +130,43 @@ def _require_finite(output: np.ndarray, first: int, what: str) -> None:
         )
 
 
+def _rows(
+    knowledge: Knowledge, plan: Plan, *, first: int, count: int
+) -> np.ndarray | None:
+    """Return what is known for every tile, in the order of `cut_batches`."""
+    rows: list[np.ndarray] = []
+    for number in range(first, first + count):
+        for tile in plan.tiles:
+            start = tuple(
+                span.start - front
+                for span, front in zip(tile, plan.offset, strict=True)
+            )
+            row = knowledge(number, start, plan.tile)
+            if row is None:
+                return None
+            rows.append(row)
+    return np.stack(rows)
+
+
 def _calls(
-    engine: Engine, contract: Contract, batches: Iterable[np.ndarray]
+    engine: Engine,
+    contract: Contract,
+    batches: Iterable[np.ndarray],
+    rows: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Run the network on successive batches and check what comes back."""
     grid = contract.grid
+    done = 0
     for part in batches:
         given = len(part)
+        known = None if rows is None else rows[done : done + given]
+        done += given
         if contract.batch is not None and given < contract.batch:
             missing = contract.batch - given
             part = np.concatenate([part, part[-1:].repeat(missing, axis=0)])
-        output = engine(part)[:given]
+            if known is not None:
+                known = np.concatenate([known, known[-1:].repeat(missing, axis=0)])
+        output = (engine(part) if known is None else engine(part, known))[:given]
         sizes = dict(zip(grid.space, part.shape[1:-1], strict=True))
         promised = (given, *grid.output_size(sizes).values())
         if not grid.output_space:

@@ -40,7 +40,7 @@ class Declared:
 
         None, or a switch that was not used, leaves the option out.
         """
-        if self.type is not bool:
+        if self.type is not bool or self.default is None:
             return value
         return (not self.default) if value else None
 
@@ -50,8 +50,8 @@ def declared_options() -> list[Declared]:
 
     Examples
     --------
-    >>> [option.flag for option in declared_options() if option.type is bool]
-    ['--match-intensity', '--no-error-map']
+    >>> [option.flag for option in declared_options() if option.name == "error_map"]
+    ['--no-error-map']
     """
     kinds: dict[str, list[str]] = {}
     types_of: dict[str, type[Options]] = {}
@@ -69,10 +69,12 @@ def declared_options() -> list[Declared]:
 def _declared(options: type[Options], name: str, kinds: tuple[str, ...]) -> Declared:
     field = options.model_fields[name]
     plain, choices = _plain(field.annotation)
-    off = plain is bool and field.default is True
+    flag = name.replace("_", "-")
+    if plain is bool and field.default is not False:
+        flag = f"no-{flag}" if field.default else f"{flag}/--no-{flag}"
     return Declared(
         name=name,
-        flag=f"--{'no-' if off else ''}{name.replace('_', '-')}",
+        flag=f"--{flag}",
         type=plain,
         choices=choices,
         default=field.default,

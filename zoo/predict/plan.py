@@ -153,6 +153,11 @@ def make_plan(
     )
 
 
+def largest_batch(contract: Contract, plan: Plan) -> int:
+    """Return the frames or tiles whose layers fit into `MEMORY_BYTES` at once."""
+    return max(1, _budget(contract.grid) // math.prod(plan.tile))
+
+
 def _shortest(axis: Axis, letter: str) -> int:
     """Return the smallest length that the network takes and a frame may have."""
     least = 1 if letter == "z" else SMALLEST_FRAME

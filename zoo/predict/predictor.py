@@ -3,15 +3,18 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zoo.core.contract import Contract, Recording, Running, Task
+from zoo.core.contract import Contract, Origin, Recording, Running
 from zoo.core.errors import BadInput
 from zoo.core.files import new_folder, write_json
+from zoo.core.products import Product, Table
+from zoo.core.regions import Cutting
 from zoo.io.library import open_package
 from zoo.io.package import Package
 from zoo.predict.contract import read_contract
@@ -20,9 +23,11 @@ from zoo.predict.forward import forward
 from zoo.predict.options import Chosen, split_options
 from zoo.predict.plan import Plan, make_plan
 from zoo.predict.preview import write_preview
+from zoo.predict.repeats import Sparing
 from zoo.predict.report import Timing, build_report, warnings_of
 from zoo.predict.result import Memory, Result, Sink
-from zoo.predict.writing import PREVIEW, REPORT, FolderWriter
+from zoo.predict.tuning import tuned
+from zoo.predict.writing import PREVIEW, REPORT, FolderWriter, result_files
 
 __all__ = ["Predictor", "Result"]
 
@@ -45,7 +50,8 @@ class Predictor:
         Frames (or tiles) per call of the network; see `zoo.predict.plan.make_plan`.
     tile
         Edge of the tiles into which frames are cut, px.  By default frames stay whole
-        unless they are too large for the memory.  Results do not depend on it.
+        unless they are too large for the memory.  Results do not depend on it.  For
+        long recordings the default of both is chosen by `zoo.predict.tuning.tuned`.
     **options
         What the package's input and task let a user decide, such as ``threshold``; see
         `zoo.predict.options.declared_options`.
@@ -131,7 +137,12 @@ class Predictor:
             report = self._run(recording, running, plan, memory, progress)
         finally:
             recording.close()
-        return Result(memory.products, report=report)
+        return Result(
+            memory.products,
+            report=report,
+            panels=running.preview(),
+            input_pixel_nm=recording.pixel_size_nm.get("x"),
+        )
 
     def predict_to_folder(
         self,
@@ -177,7 +188,7 @@ class Predictor:
             with (
                 new_folder(
                     Path(directory),
-                    replaces=_result_files() if overwrite else None,
+                    replaces=result_files() if overwrite else None,
                     needed_bytes=image_bytes,
                     sources=[
                         source if isinstance(source, str | Path) else None,
@@ -188,15 +199,22 @@ class Predictor:
             ):
                 report = self._run(recording, running, plan, writer, progress)
                 writer.finish()
+                panels = running.preview()
                 write_preview(
                     part / PREVIEW,
-                    running.preview(),
+                    panels,
                     pixel_size_nm=recording.pixel_size_nm.get("x"),
                 )
                 write_json(part / REPORT, report)
         finally:
             recording.close()
-        return Result(writer.kept, report=report, folder=Path(directory))
+        return Result(
+            writer.kept,
+            report=report,
+            folder=Path(directory),
+            panels=panels,
+            input_pixel_nm=recording.pixel_size_nm.get("x"),
+        )
 
     def forward(self, batch: np.ndarray) -> np.ndarray:
         """Return the network's output for frames, with the declared processing.
@@ -238,7 +256,12 @@ class Predictor:
         return task.start(recording, self.contract, self.options.task), plan
 
     def _output(
-        self, recording: Recording, frames: np.ndarray, plan: Plan, first: int
+        self,
+        recording: Recording,
+        frames: np.ndarray,
+        engine: Engine,
+        plan: Plan,
+        first: int,
     ) -> np.ndarray:
         """Return what the network makes of frames, group by group of channels."""
         outputs: list[np.ndarray] = []
@@ -247,12 +270,13 @@ class Predictor:
             scaled = recording.scaled(part, number)
             outputs.append(
                 forward(
-                    self.engine,
+                    engine,
                     self.contract,
                     part if scaled is None else scaled,
                     plan=plan,
                     scaled=scaled is not None,
                     first=first,
+                    knowledge=recording.knowledge,
                 )
             )
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
@@ -267,32 +291,57 @@ class Predictor:
     ) -> dict[str, Any]:
         """Pass a recording through the network, handing on what comes out."""
         timing = Timing(time.perf_counter())
+        choice = tuned(
+            self.engine,
+            self.contract,
+            recording.sizes,
+            frames=recording.frames * len(recording.groups),
+            plan=plan,
+            batch_size=self.batch_size,
+            tile=self.tile,
+        )
+        engine = Sparing(choice.engine, fixed=self.contract.batch is not None)
+        plan = choice.plan
         chunk = max(1, plan.chunk // len(recording.groups))
         for first, frames in recording.chunks(chunk):
-            output = self._output(recording, frames, plan, first)
+            output = self._output(recording, frames, engine, plan, first)
             for product in running.add(frames, output, first):
-                sink.take(product)
-            timing.note(len(frames))
+                sink.take(_placed(product, recording.origin))
+            timing.note(_further(recording, timing.frames, len(frames)))
             if progress is not None:
                 progress(timing.frames, recording.frames)
+        timing.note(_further(recording, timing.frames, 0))
         for product in running.finish():
-            sink.take(product)
-        return build_report(
+            sink.take(_placed(product, recording.origin))
+        report = build_report(
             self.package,
             self.contract,
             recording,
             running,
-            engine=self.engine,
+            engine=engine,
             plan=plan,
             timing=timing,
             warnings=warnings_of(recording, running, plan),
         )
+        return report | engine.report() | {"tuning": choice.report()}
 
 
-def _result_files() -> list[str]:
-    """Return every file that a prediction may leave, the report last.
+def _further(recording: Recording, before: int, count: int) -> int:
+    """Return how many more frames are done; of a movie those that were searched."""
+    return recording.frames_done - before if isinstance(recording, Cutting) else count
 
-    Those of other tasks, too: it speaks for the whole folder.
+
+def _placed(product: Product, origin: Origin) -> Product:
+    """Return a product in the coordinates of the whole recording.
+
+    Images stay where they are; the report says which part they show.
     """
-    names = [name for task in Task.kinds() for name in task.files]
-    return [*dict.fromkeys(names), PREVIEW, REPORT]
+    if not isinstance(product, Table) or origin == Origin():
+        return product
+    rows = product.rows
+    moved = rows.with_columns(
+        frame=rows.frame + origin.frame,
+        x_nm=rows.x_nm + origin.x_nm,
+        y_nm=rows.y_nm + origin.y_nm,
+    )
+    return replace(product, rows=moved)

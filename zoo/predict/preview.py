@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from zoo.core.products import Panel
+from zoo.core.products import ColourBar, Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PIXELS = 512
 """Edge of a panel's longer side, px; larger images are binned to about this."""
@@ -23,9 +26,27 @@ _COLOURS = {"image": "gray", "density": "inferno", "error": "magma", "depth": No
 
 
 def write_preview(
-    path: str | Path, panels: Sequence[Panel], *, pixel_size_nm: float | None
+    path: str | Path | BinaryIO,
+    panels: Sequence[Panel],
+    *,
+    pixel_size_nm: float | None,
 ) -> None:
-    """Write a PNG with images of the same field side by side.
+    """Write a PNG with images of the same field side by side; see `draw_preview`.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    panels, pixel_size_nm
+        As for `draw_preview`.
+    """
+    figure = draw_preview(panels, pixel_size_nm=pixel_size_nm)
+    # without the program's version in it, equal results give equal files
+    figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def draw_preview(panels: Sequence[Panel], *, pixel_size_nm: float | None) -> "Figure":
+    """Draw images of the same field side by side.
 
     Grey for images, a perceptually uniform colour map for a density of emitters and for
     an error map.  Brightness is stretched between percentiles; a density is smoothed to
@@ -34,8 +55,6 @@ def write_preview(
 
     Parameters
     ----------
-    path
-        Where to.
     panels
         The first one is the input; all show the same field.
     pixel_size_nm
@@ -93,8 +112,9 @@ def write_preview(
         axes.set_title(title, color=_TEXT, fontsize=10, pad=5)
         if pixel_size_nm is not None:
             _scale_bar(axes, (height, width), pixel_size_nm)
-    # without the program's version in it, equal results give equal files
-    figure.savefig(path, format="png", metadata={"Software": None})
+        if panel.bar is not None:
+            _colour_bar(axes, panel.bar)
+    return figure
 
 
 def _scale_bar(axes: Any, shape: Sequence[int], pixel_size_nm: float) -> None:
@@ -125,6 +145,27 @@ def _scale_bar(axes: Any, shape: Sequence[int], pixel_size_nm: float) -> None:
     )
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
+
+
+def _colour_bar(axes: Any, bar: ColourBar) -> None:
+    """Draw what colours mean into the lower left corner."""
+    from matplotlib.patheffects import withStroke
+
+    inset = axes.inset_axes((0.04, 0.045, 0.3, 0.02))
+    inset.imshow(bar.colours[None], aspect="auto", extent=(0, 1, 0, 1))
+    inset.set_axis_off()
+    for place, value, align in ((0.0, bar.low, "left"), (1.0, bar.high, "right")):
+        unit = f" {bar.unit}" if place else ""
+        inset.text(
+            place,
+            1.3,
+            f"{value:g}{unit}".replace("-", "\N{MINUS SIGN}"),
+            color="white",
+            ha=align,
+            va="bottom",
+            fontsize=9,
+            path_effects=[withStroke(linewidth=2.5, foreground="black", alpha=0.6)],
+        )
 
 
 def scale_bar_nm(field_nm: float) -> float:

@@ -15,6 +15,7 @@ from zoo.io.description import file_of
 from zoo.io.package import Package
 from zoo.predict.engines import Engine
 from zoo.predict.plan import Plan
+from zoo.tasks.conditions import compare, condition_report, condition_warnings
 
 
 @dataclass
@@ -59,7 +60,9 @@ def build_report(
     warnings: list[str],
 ) -> dict[str, Any]:
     """Return everything worth knowing about a prediction, ready for JSON."""
+    conditions = compare(contract, recording.measurements())
     seconds = time.perf_counter() - timing.start
+    bounds = package.zoo.get("bounds")
     report: dict[str, Any] = {
         "package": {
             "name": package.name,
@@ -67,6 +70,7 @@ def build_report(
             "weights_sha256": package.sha256,
             "entry": engine.entry,
             "entry_sha256": file_of(package.weights[engine.entry])[1],
+            **({"bounds": bounds} if bounds else {}),
         },
         "task": contract.task.kind,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -77,11 +81,14 @@ def build_report(
         "output": _output(contract, recording),
         "options": {
             "batch_size": plan.batch,
+            "threads": engine.threads,
             "tile": list(plan.tile),
             "tiles_per_frame": len(plan.tiles),
         },
         "training": {key: list(value) for key, value in contract.training.items()},
     }
+    if conditions:
+        report["conditions"] = condition_report(package.name, contract, conditions)
     for part in (recording.report(), running.report()):
         options = part.pop("options", {})
         report["options"] |= options
@@ -91,7 +98,7 @@ def build_report(
         "seconds_to_first_frames": round(timing.first, 3),
         "frames_per_second": round(timing.frames / seconds, 3),
         "peak_memory_mib": peak_memory_mib(),
-        "warnings": warnings,
+        "warnings": [*package.shortfall, *warnings, *condition_warnings(conditions)],
     }
 
 

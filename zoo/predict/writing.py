@@ -10,12 +10,23 @@ from typing import Self
 
 import numpy as np
 
+from zoo.core.contract import Task
 from zoo.core.products import Image, Product, Table
+from zoo.io.picasso import PicassoWriter
 from zoo.io.tables import LocalizationWriter
 from zoo.io.write import write_ome_planes, write_ome_tiff
 
 PREVIEW, REPORT = "preview.png", "report.json"
 """Files that every prediction writes."""
+
+
+def result_files() -> list[str]:
+    """Return every file that a prediction may leave, the report last.
+
+    Those of other tasks, too: it speaks for the whole folder.
+    """
+    names = [name for task in Task.kinds() for name in task.files]
+    return [*dict.fromkeys(names), PREVIEW, REPORT]
 
 
 class FolderWriter:
@@ -33,6 +44,7 @@ class FolderWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._tables: dict[str, LocalizationWriter] = {}
+        self._picasso: dict[str, PicassoWriter] = {}
         self._series: dict[str, _Series] = {}
         self.kept: list[Product] = []
         """Single images, which are in memory anyway."""
@@ -46,7 +58,8 @@ class FolderWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for stream in (*self._tables.values(), *self._series.values()):
+        streams = (*self._tables.values(), *self._picasso.values())
+        for stream in (*streams, *self._series.values()):
             stream.close()
 
     def take(self, product: Product) -> None:
@@ -63,7 +76,13 @@ class FolderWriter:
                 path = self._folder / f"{product.name}.csv"
                 columns = product.rows.columns
                 self._tables[product.name] = LocalizationWriter(path, columns)
+                if product.movie is not None:
+                    self._picasso[product.name] = PicassoWriter(
+                        self._folder / f"{product.name}.hdf5", product.movie, columns
+                    )
             self._tables[product.name].write(product.rows)
+            if product.name in self._picasso:
+                self._picasso[product.name].write(product.rows)
             return
         if math.prod(n for _, n in product.outer) == 1:
             self.kept.append(product)
@@ -101,6 +120,8 @@ class FolderWriter:
         """Close tables and turn every series of images into a TIFF."""
         for table in self._tables.values():
             table.close()
+        for other in self._picasso.values():
+            other.finish()
         for name, series in self._series.items():
             series.finish(self._folder / f"{name}.ome.tif")
 

@@ -770,7 +770,7 @@ def test_plain_zarr_array_and_empty_group(tmp_path):
 
 @pytest.mark.parametrize(
     ("module", "extra", "name"),
-    [("mrcfile", "mrc", "a.mrc"), ("zarr", "zarr", "a.zarr")],
+    [("mrcfile.mrcinterpreter", "mrc", "a.mrc"), ("zarr", "zarr", "a.zarr")],
 )
 def test_missing_extra_is_named(tmp_path, monkeypatch, module, extra, name):
     path = tmp_path / name

@@ -138,13 +138,7 @@ def fitted(contract: Contract, frames: np.ndarray) -> tuple[Products, dict[str, 
     products = []
     for first, regions in recording.chunks(256):
         fits = fit_emitters(model.psf, regions[..., 0], z_range_nm=model.z_range_nm)
-        values = {
-            "x_nm": fits.x_nm - middle_nm,
-            "y_nm": fits.y_nm - middle_nm,
-            "z_nm": fits.z_nm,
-            "photons": fits.photons,
-            "background_photons": fits.background_photons,
-        }
+        values = fits.columns(middle_nm)
         factors = task.factors or (1.0,) * len(task.columns)
         output = [
             values.get(name, np.ones(len(regions))) / factor

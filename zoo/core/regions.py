@@ -23,6 +23,16 @@ class Cuts:
     """(n, y, x) photons that are explained by neighbours, which the network is not
     shown; None where nothing is known of them."""
 
+    def select(self, rows: slice | np.ndarray, *, frames_before: int = 0) -> "Cuts":
+        """Return some of the cuts, their frames counted on by `frames_before`."""
+        return Cuts(
+            frame=self.frame[rows] + frames_before,
+            corner_px=self.corner_px[rows],
+            neighbours=self.neighbours[rows],
+            photons=self.photons[rows],
+            other=None if self.other is None else self.other[rows],
+        )
+
 
 @runtime_checkable
 class Cutting(Protocol):

@@ -85,7 +85,8 @@ class FoundRegions(PhotonRecording):
             self._sum += images.sum(axis=0, dtype=float)
             done = self.frames_done
             for place in range(0, len(cuts.frame), count):
-                part = _part(cuts, slice(place, place + count), start)
+                rows = slice(place, place + count)
+                part = cuts.select(rows, frames_before=start + 1)
                 shown = part.photons
                 if part.other is not None:
                     shown = np.maximum(shown - part.other, 0.0)
@@ -175,17 +176,6 @@ class FoundRegions(PhotonRecording):
                 "at_border": self._at_border,
             }
         }
-
-
-def _part(cuts: Cuts, part: slice, start: int) -> Cuts:
-    """Return some cuts of a few frames, with the numbers of the movie's frames."""
-    return Cuts(
-        frame=cuts.frame[part] + start + 1,
-        corner_px=cuts.corner_px[part],
-        neighbours=cuts.neighbours[part],
-        photons=cuts.photons[part],
-        other=None if cuts.other is None else cuts.other[part],
-    )
 
 
 def _neighbours(found: "Found", corner: np.ndarray, edge: int) -> np.ndarray:

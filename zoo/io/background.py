@@ -61,7 +61,7 @@ class StillStack(Stack):
                 f"{stack.source} has frames along {', '.join(others)}, whose "
                 "backgrounds differ; give --subtract-background one movie"
             )
-        self.__dict__.update(vars(stack))
+        vars(self).update(vars(stack))
         self._plain = stack
         self._backgrounds: dict[int, NDArray[np.float32]] = {}
         first = self._background(0)

@@ -10,11 +10,11 @@ import json
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from zoo.core.closing import Closing
 from zoo.core.localizations import Localizations
 from zoo.core.products import Movie
 
@@ -50,7 +50,7 @@ _COLUMNS = (
 )
 
 
-class PicassoWriter:
+class PicassoWriter(Closing):
     """Write a table piece by piece as ``.hdf5`` and ``.yaml``.
 
     Without standard deviations along x and y of their own, both columns hold the common
@@ -144,14 +144,3 @@ class PicassoWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -1,12 +1,12 @@
 """Recordings of any supported kind as one lazily read stack of frames."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.core.closing import Closing
 from zoo.core.errors import BadInput
 from zoo.core.files import require_utf8
 from zoo.io.folder import open_folder
@@ -42,7 +42,7 @@ _MICROSCOPES = {
 _ANISOTROPY = 0.01  # relative difference of the two pixel edges that is worth a word
 
 
-class Stack:
+class Stack(Closing):
     """A recording whose frames are read when asked for.
 
     Made by `open_stack`; use it in a ``with`` statement or call `close`.
@@ -170,17 +170,6 @@ class Stack:
     def close(self) -> None:
         """Close open files."""
         self._found.planes.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_stack(

@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.core.closing import Closing
 from zoo.core.errors import BadInput
 from zoo.core.files import replacing
 from zoo.core.localizations import Column, Localizations
@@ -47,7 +47,7 @@ LONGEST_HEADER = 100_000
 """Most characters in the line that names the columns."""
 
 
-class LocalizationWriter:
+class LocalizationWriter(Closing):
     """Write a table piece by piece; ids go on from one piece to the next.
 
     Parameters
@@ -124,17 +124,6 @@ class LocalizationWriter:
             self._begin(())
         if self._owned:
             self._stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def write_localizations(path: str | Path, table: Localizations) -> None:

@@ -4,6 +4,8 @@ Values of an emitter are x and y (nm from the outer corner of the frame), z, pho
 background, as in `zoo.physics.emitter_model`.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from zoo.physics.emitter_model import EmitterModel
@@ -189,10 +191,7 @@ def have_neighbours(
 ) -> np.ndarray:
     """Tell which emitters have another one of their frame within a distance."""
     beside = np.zeros(len(owner), bool)
-    for frame in np.unique(owner):
-        rows = np.flatnonzero(owner == frame)
-        apart = values[rows, None, :2] - values[None, rows, :2]
-        close = (apart**2).sum(axis=2) < near_nm**2
+    for rows, close in _nearness(owner, values, near_nm):
         beside[rows] = close.sum(axis=1) > 1
     return beside
 
@@ -202,13 +201,20 @@ def have_brighter_neighbours(
 ) -> np.ndarray:
     """Tell which emitters have a brighter one of their frame within a distance."""
     doubles = np.zeros(len(owner), bool)
+    for rows, close in _nearness(owner, values, near_nm):
+        doubles[rows] = np.tril(close, -1).any(axis=1)
+    return doubles
+
+
+def _nearness(
+    owner: np.ndarray, values: np.ndarray, near_nm: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield a frame's emitters, the brightest first, and which are near to which."""
     for frame in np.unique(owner):
         rows = np.flatnonzero(owner == frame)
         rows = rows[np.argsort(-values[rows, 3], kind="stable")]
         apart = values[rows, None, :2] - values[None, rows, :2]
-        close = (apart**2).sum(axis=2) < near_nm**2
-        doubles[rows] = np.tril(close, -1).any(axis=1)
-    return doubles
+        yield rows, (apart**2).sum(axis=2) < near_nm**2
 
 
 def _regions(model: EmitterModel, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

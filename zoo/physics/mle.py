@@ -47,6 +47,22 @@ class EmitterFits:
     converged: np.ndarray
     """(n,) bool, whether the last step was small."""
 
+    def columns(self, origin_nm: float) -> dict[str, np.ndarray]:
+        """Return the estimates by column, x and y counted from a place in the region.
+
+        Parameters
+        ----------
+        origin_nm
+            Distance of that place from the region's outer corner along x and y.
+        """
+        return {
+            "x_nm": self.x_nm - origin_nm,
+            "y_nm": self.y_nm - origin_nm,
+            "z_nm": self.z_nm,
+            "photons": self.photons,
+            "background_photons": self.background_photons,
+        }
+
 
 def fit_emitters(
     psf: Psf,

@@ -44,12 +44,14 @@ class Sparing:
         if self._fixed or rows is not None:  # what is known of tiles differs, too
             self.computed += len(batch)
             return self._engine(batch, rows)
-        names = [tile.tobytes() if len(batch) > 1 else b"" for tile in batch]
-        flat = [bool((tile == tile[(0,) * (tile.ndim - 1)]).all()) for tile in batch]
-        for number, tile in enumerate(batch):
-            if flat[number]:
-                values = tile[(0,) * (tile.ndim - 1)]
-                names[number] = repr(tile.shape).encode() + values.tobytes()
+        corners = [tile[(0,) * (tile.ndim - 1)] for tile in batch]
+        flat = [bool((t == c).all()) for t, c in zip(batch, corners, strict=True)]
+        names: list[bytes] = []
+        for tile, corner, constant in zip(batch, corners, flat, strict=True):
+            if constant:
+                names.append(repr(tile.shape).encode() + corner.tobytes())
+            else:
+                names.append(tile.tobytes() if len(batch) > 1 else b"")
         first: dict[bytes, int] = {}
         for number, name in enumerate(names):
             first.setdefault(name, number)

@@ -5,11 +5,10 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from zoo.core.closing import Closing
 from zoo.core.contract import Task
 from zoo.core.products import Image, Product, Table
 from zoo.io.picasso import PicassoWriter
@@ -29,7 +28,7 @@ def result_files() -> list[str]:
     return [*dict.fromkeys(names), PREVIEW, REPORT]
 
 
-class FolderWriter:
+class FolderWriter(Closing):
     """Products on their way into a folder; use it in a ``with`` statement.
 
     Rows are appended to their table as they come.  Series of images wait in a plain
@@ -49,15 +48,8 @@ class FolderWriter:
         self.kept: list[Product] = []
         """Single images, which are in memory anyway."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close what is still open; a folder left early keeps what was written."""
         streams = (*self._tables.values(), *self._picasso.values())
         for stream in (*streams, *self._series.values()):
             stream.close()

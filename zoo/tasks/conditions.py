@@ -89,8 +89,7 @@ class Condition:
     def numbers(self) -> str:
         """Both numbers in words."""
         value, unit = self.measured.value, self.measured.unit
-        shown = "unknown" if value is None else f"{value:.3g}"
-        text = f"{shown} {unit}".strip() if value is not None else shown
+        text = "unknown" if value is None else f"{value:.3g} {unit}".strip()
         if self.limits is None:
             return text
         return f"{text} (trained: {spelled(*self.limits)})"

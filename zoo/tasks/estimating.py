@@ -141,7 +141,7 @@ class Estimating:
         outputs = np.concatenate([np.zeros((0, len(self._columns))), *values])
         finite = np.asarray(np.isfinite(outputs).all(axis=1))
         self._broken += int(np.count_nonzero(~finite))
-        cuts, outputs = _selected(cuts, finite), outputs[finite]
+        cuts, outputs = cuts.select(finite), outputs[finite]
         columns = dict(zip(self._columns, outputs.T, strict=True))
         kept = np.ones(len(outputs), bool)
         flags = np.zeros(len(outputs), int)
@@ -304,15 +304,4 @@ def _joined(parts: Sequence[Cuts]) -> Cuts:
         neighbours=np.concatenate([part.neighbours for part in parts]),
         photons=np.concatenate([part.photons for part in parts]),
         other=other,
-    )
-
-
-def _selected(cuts: Cuts, kept: np.ndarray) -> Cuts:
-    """Return some of the cuts."""
-    return Cuts(
-        frame=cuts.frame[kept],
-        corner_px=cuts.corner_px[kept],
-        neighbours=cuts.neighbours[kept],
-        photons=cuts.photons[kept],
-        other=None if cuts.other is None else cuts.other[kept],
     )

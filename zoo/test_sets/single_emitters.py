@@ -143,13 +143,7 @@ class SingleEmitterTestSet(TestSet):
         fits = fit_emitters(
             self._fitting_psf(), known.images, z_range_nm=self._fitted_nm
         )
-        fitted = {
-            "x_nm": fits.x_nm - middle_nm,
-            "y_nm": fits.y_nm - middle_nm,
-            "z_nm": fits.z_nm,
-            "photons": fits.photons,
-            "background_photons": fits.background_photons,
-        }
+        fitted = fits.columns(middle_nm)
         return Estimates(
             case.truth, known, estimates, fitted, self._centroids(known.images)
         )

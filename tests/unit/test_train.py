@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import keras
@@ -35,6 +36,7 @@ from zoo.objectives.supervised import Supervised
 from zoo.simulate.frames import DensityFrames
 from zoo.tasks.image import ImageRestoration
 from zoo.test_sets.sim_images import SimImageTestSet
+from zoo.train import fit as fit_module
 from zoo.train import precision
 from zoo.train.batches import (
     VALIDATION_EPOCH,
@@ -43,7 +45,7 @@ from zoo.train.batches import (
     validation_pairs,
 )
 from zoo.train.checkpoint import CHECKPOINT, HISTORY, load_stage
-from zoo.train.fit import plan
+from zoo.train.fit import affordable_steps, plan
 from zoo.train.run import RECIPE, RUN, WEIGHTS, read_run, train
 from zoo.train.start import start_from
 
@@ -234,6 +236,24 @@ def test_processes_simulate_what_one_does():
                 assert np.array_equal(one, two)
     with simulators(1) as pool:
         assert pool is None
+
+
+def test_the_next_epoch_is_begun_while_one_ends():
+    source = DensityFrames(crop_px=8)
+    numbers = {"seed": 1, "batch_size": 2, "ahead": 3}
+    alone = Batches(source, epoch=1, steps=3, **numbers)
+    with simulators(2) as pool:
+        first = Batches(source, epoch=0, steps=4, pool=pool, **numbers)
+        second = Batches(source, epoch=1, steps=3, pool=pool, **numbers)
+        first.steps, first.following = 2, second
+        assert len(first) == 2
+        first[0]
+        assert sorted(second._coming) == [0]
+        first[1]
+        assert sorted(second._coming) == [0, 1]
+        for index in range(3):
+            for one, two in zip(alone[index], second[index], strict=True):
+                assert np.array_equal(one, two)
 
 
 WORKERS = """
@@ -451,6 +471,44 @@ def test_a_run_under_another_name_remembers_the_recipe(tmp_path, name):
     train(recipe, **arguments, resume=True)
 
 
+def test_what_is_left_of_the_time_is_shared_out_evenly():
+    budget = Budget(stages=(Stage(epochs=10, steps=100, batch_size=2),), hours=1.0)
+    epochs = plan(budget)
+    row = {"seconds": 600.0}
+    history = [{"samples": 200.0, "seconds": 900.0}, {"samples": 400.0} | row]
+    # 2100 s are left for eight epochs of 600 s
+    share = 2100 / (8 * 600)
+    assert affordable_steps(epochs[2], epochs[-1], history, budget) == int(share * 100)
+    # one epoch says nothing: it compiled, too
+    assert affordable_steps(epochs[1], epochs[-1], history[:1], budget) == 100
+    assert affordable_steps(epochs[2], epochs[-1], history, Budget(stages=())) == 100
+    fast = [one | {"seconds": 1.0} for one in history]
+    assert affordable_steps(epochs[2], epochs[-1], fast, budget) == 100
+    late = [one | {"seconds": 1799.0} for one in history]
+    assert affordable_steps(epochs[2], epochs[-1], late, budget) == 1
+
+
+def test_a_training_short_of_time_ends_with_small_steps(tmp_path, monkeypatch):
+    clock = itertools.count(step=5.0)  # every look at it: 5 s of an epoch
+    counted = SimpleNamespace(perf_counter=lambda: next(clock))
+    monkeypatch.setattr(fit_module, "time", counted)
+    stages = (Stage(epochs=6, steps=6, batch_size=2),)
+    budget = Budget(stages=stages, warmup_steps=0, hours=20.0 / 3600)
+    short = RECIPE_OF_TESTS.override(budgets={"smoke": budget})
+    train(short, budget="smoke", run_folder=tmp_path)
+    history = rows(tmp_path)
+    rates = [float(row["learning_rate"]) for row in history]
+    steps = np.diff([0, *(float(row["samples"]) for row in history)]) / 2
+    assert steps[0] == steps[1] == 6
+    assert 1 <= steps[2] < 6
+    # the three epochs before have moved on by 18 of 36 steps, however few they made
+    fall = budget.learning_rate * (1 + np.cos(np.pi * (18 + steps[3]) / 36)) / 2
+    assert rates[3] == pytest.approx(fall, rel=0.05)
+    run = read_run(tmp_path)
+    assert run["steps"] == steps.sum()
+    assert run["stopped_by"] == "time"
+
+
 def test_a_training_ends_when_its_time_is_over(tmp_path):
     budget = RECIPE_OF_TESTS.budgets["smoke"].override(hours=1e-9)
     calls = []
@@ -587,6 +645,9 @@ class Counting:
         step = sum(float(batches[i][0].sum()) for i in range(len(batches)))
         self.total.assign(ops.convert_to_numpy(self.total) + self.factor * step)
         return {"loss": float(np.asarray(self.total).mean())}
+
+    def skip(self, batches):
+        assert batches == 0
 
     def results(self):
         return {

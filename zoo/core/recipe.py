@@ -76,6 +76,14 @@ class Source(Kind, ABC):
         """
         return contract, test_set
 
+    def held_out(self) -> "Source":
+        """Return where pairs come from that are judged and never trained on.
+
+        The same by default, where every pair is drawn anew; another one where there is
+        a limited number of images.
+        """
+        return self
+
     def measured(self, folder: Path) -> "Source":
         """Return the source that reads its pairs from a folder instead.
 
@@ -158,6 +166,13 @@ class Loop(Protocol):
         """
         ...
 
+    def skip(self, batches: int) -> None:
+        """Let schedules go on as if further batches of this stage had been seen.
+
+        Called behind an epoch that was cut short for want of time.
+        """
+        ...
+
     def results(self) -> dict[str, Any]:
         """Return what the training made: ``weights`` is the network to package.
 
@@ -185,6 +200,19 @@ class Objective(Kind, ABC):
         dtype
             Precision of the layers, such as ``mixed_bfloat16``.
         """
+
+    def conclude(self, recipe: "Recipe", folder: Path) -> "Recipe":
+        """Return a recipe that knows what its training made beside the weights.
+
+        Parameters
+        ----------
+        recipe
+            What was trained.
+        folder
+            Run folder with the results.
+        """
+        del folder
+        return recipe
 
 
 class Stage(Config):
@@ -220,8 +248,9 @@ class Budget(Config):
     workers: int = 1
     """Processes that simulate batches ahead; one simulates them when they are due."""
     hours: float | None = Field(default=None, gt=0)
-    """Time after which the training ends with the epoch under way, as if it were the
-    last; interruptions do not count.  The rest of the stages is left out."""
+    """Time in which the training is to be ready: on a slow machine epochs get fewer
+    batches, and behind that time it ends with the epoch under way, as if it were the
+    last; interruptions do not count."""
 
     @property
     def samples(self) -> int:

@@ -116,6 +116,7 @@ class Optimizer:
         if not isinstance(declared, Adam):
             raise ValueError(f"no optimiser of Keras is known for {declared.kind!r}")
         self.name = name
+        self.every = every
         self.plateau: Plateau | None = None
         cycles = declared.cycles(budget)
         rate: Any = Rates(
@@ -161,6 +162,11 @@ class Optimizer:
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
         return float(ops.convert_to_numpy(self.keras.learning_rate))
+
+    def skip(self, batches: int) -> None:
+        """Go on in the schedule as if further batches had been seen."""
+        if batches:
+            self.keras.iterations.assign_add(batches // self.every)
 
     def watch(self, figures: Mapping[str, float]) -> None:
         """Lower the learning rate if the watched figure has ceased to improve.

@@ -77,6 +77,10 @@ class SupervisedLoop:
             self.network, self.optimizer, batches, held_out=held_out, loss=self.loss
         )
 
+    def skip(self, batches: int) -> None:
+        """Let the learning rate fall as if further batches had been seen."""
+        self.optimizer.skip(batches)
+
     def results(self) -> dict[str, Any]:
         """Return the network as it is packaged."""
         return {"weights": packaged_network(self.recipe, self.network)}

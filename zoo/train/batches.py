@@ -35,6 +35,14 @@ class Batches(keras.utils.PyDataset):
     ahead
         Batches that the pool makes before they are asked for.
 
+    Attributes
+    ----------
+    steps
+        May be lowered before the first batch is asked for.
+    following : Batches or None
+        The next epoch, whose first batches are made while the last ones of this are
+        learnt from: short epochs would wait for the pool otherwise.
+
     Notes
     -----
     The workers that Keras offers are not used: on JAX they hand out the first batch
@@ -60,6 +68,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.pool = pool
         self.ahead = ahead
+        self.following: Batches | None = None
         self._coming: dict[int, Future[tuple[np.ndarray, np.ndarray]]] = {}
 
     def __len__(self) -> int:
@@ -68,12 +77,18 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if self.pool is None:
             return draw(self.source, (self.seed, self.epoch, index), self.batch_size)
-        for number in range(index, min(index + self.ahead, self.steps)):
-            if number not in self._coming:
-                self._coming[number] = self.pool.submit(
-                    draw, self.source, (self.seed, self.epoch, number), self.batch_size
-                )
+        for number in range(index, index + self.ahead):
+            if number < self.steps:
+                self._request(number)
+            elif self.following is not None:
+                self.following._request(number - self.steps)
         return self._coming.pop(index).result()
+
+    def _request(self, number: int) -> None:
+        if self.pool is not None and number < self.steps and number not in self._coming:
+            self._coming[number] = self.pool.submit(
+                draw, self.source, (self.seed, self.epoch, number), self.batch_size
+            )
 
 
 def draw(

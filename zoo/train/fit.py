@@ -3,12 +3,17 @@
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.core.recipe import Budget, Loop, Recipe, Stage
 from zoo.train.batches import Batches, simulators, validation_pairs
 from zoo.train.checkpoint import History, restore, save
+
+if TYPE_CHECKING:
+    from zoo.train.judging import Judge
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called after each epoch with epochs done, epochs in all and the figures so far, with
@@ -45,12 +50,17 @@ def fit(
     folder: Path,
     *,
     progress: Progress | None = None,
+    judge: "Judge | None" = None,
 ) -> History:
     """Train to the end of the budget, from the folder's last checkpoint on.
 
     Each epoch draws batches that depend on ``(seed, epoch, batch)`` alone and ends with
     a checkpoint of everything that changes, so that a run which was stopped anywhere
     continues as one that was not.
+
+    On a machine that would not be ready in the time of the budget, epochs get fewer
+    batches, and the learning rate falls as if none had been left out: a training that
+    is short of time ends with small steps, too.
 
     Parameters
     ----------
@@ -65,6 +75,8 @@ def fit(
         stage, ``stage-1.npz`` and so on, and ``history.csv``.
     progress
         Called after every epoch.
+    judge
+        Draws a held-out image after every epoch.
 
     Returns
     -------
@@ -82,40 +94,83 @@ def fit(
     held_out = None
     if budget.validation_samples:
         held_out = validation_pairs(
-            recipe.source, seed=recipe.seed, count=budget.validation_samples
+            recipe.source.held_out(),
+            seed=recipe.seed,
+            count=budget.validation_samples,
         )
     with simulators(budget.workers) as pool:
         under_way: Stage | None = None
-        for epoch in epochs[len(history) :]:
-            if is_over(history, budget):
+        coming = [_batches(recipe, epoch, pool) for epoch in epochs[len(history) :]]
+        for batches, following in pairwise([*coming, None]):
+            epoch = epochs[len(history)]
+            if batches is None or is_over(history, budget):
                 break
-            staged = recipe.override(**epoch.stage.changes)
             if epoch.stage is not under_way:
-                loop.stage(staged)
+                loop.stage(recipe.override(**epoch.stage.changes))
                 under_way = epoch.stage
             started = time.perf_counter()
-            batches = Batches(
-                staged.source,
-                seed=recipe.seed,
-                epoch=epoch.number,
-                steps=epoch.stage.steps,
-                batch_size=epoch.stage.batch_size,
-                pool=pool,
-            )
+            batches.steps = affordable_steps(epoch, epochs[-1], history, budget)
+            batches.following = following
             figures = loop.epoch(batches, held_out)
             _check_finite(figures, epoch)
-            numbers = {"epoch": epoch.number + 1.0, "samples": float(epoch.samples)}
+            loop.skip(epoch.stage.steps - batches.steps)
+            fresh = batches.steps * epoch.stage.batch_size
+            samples = (history[-1]["samples"] if history else 0.0) + fresh
+            numbers = {"epoch": epoch.number + 1.0, "samples": samples}
             seconds = time.perf_counter() - started
             history.append({**numbers, **figures, "seconds": seconds})
             save(folder, loop, history, ends_stage=epoch.ends_stage)
+            if judge is not None:
+                judge.epoch(epoch.number + 1, loop.network)
             if progress is not None:
-                speed = epoch.stage.steps * epoch.stage.batch_size / seconds
+                speed = fresh / seconds
                 rest = (epochs[-1].samples - epoch.samples) / speed
                 if budget.hours is not None:
                     rest = min(rest, max(3600 * budget.hours - spent(history), 0.0))
                 timing = {"samples_per_s": speed, "remaining_s": rest}
                 progress(epoch.number + 1, len(epochs), {**history[-1], **timing})
     return history
+
+
+def _batches(recipe: Recipe, epoch: Epoch, pool: Executor | None) -> Batches:
+    """Return the batches of an epoch under the conditions of its stage."""
+    return Batches(
+        recipe.override(**epoch.stage.changes).source,
+        seed=recipe.seed,
+        epoch=epoch.number,
+        steps=epoch.stage.steps,
+        batch_size=epoch.stage.batch_size,
+        pool=pool,
+    )
+
+
+def affordable_steps(
+    epoch: Epoch, last: Epoch, history: History, budget: Budget
+) -> int:
+    """Return how many batches of an epoch there is time for, at least one.
+
+    What is left of the time is shared out evenly over what is left of the plan, at the
+    faster pace of the last two epochs: the first one of a stage also compiles.
+
+    Parameters
+    ----------
+    epoch, last
+        Epoch that comes, and the plan's last one.
+    history
+        Figures of the epochs so far; two of them are needed for an estimate.
+    budget
+        Its time; without, every batch is affordable.
+    """
+    if budget.hours is None or len(history) < 2:
+        return epoch.stage.steps
+    before = [0.0, *(row["samples"] for row in history)]
+    pace = min(
+        row["seconds"] / max(row["samples"] - samples, 1.0)
+        for row, samples in list(zip(history, before, strict=False))[-2:]
+    )
+    planned = last.samples - epoch.samples + epoch.stage.steps * epoch.stage.batch_size
+    share = (3600 * budget.hours - spent(history)) / max(pace * planned, 1e-9)
+    return max(int(min(share, 1.0) * epoch.stage.steps), 1)
 
 
 def spent(history: History) -> float:

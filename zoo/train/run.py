@@ -5,7 +5,7 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -15,9 +15,12 @@ from zoo.core.files import replacing, write_json
 from zoo.core.random import generator
 from zoo.core.recipe import Budget, BudgetName, Loop, Recipe
 from zoo.train.checkpoint import CHECKPOINT, HISTORY, STAGE, History
-from zoo.train.fit import Progress, fit, is_over, plan, spent
+from zoo.train.fit import Progress, fit, plan, spent
 from zoo.train.precision import precision_for
 from zoo.train.start import WEIGHTS, start_from
+
+if TYPE_CHECKING:
+    from zoo.train.judging import Judge
 
 RECIPE = "recipe.json"
 RUN = "run.json"
@@ -34,6 +37,7 @@ def train(
     start: str | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    judge: "Judge | None" = None,
 ) -> Path:
     """Train the network of a recipe and write a run folder.
 
@@ -62,6 +66,8 @@ def train(
         Continue the run in `run_folder`.
     progress
         Called after every epoch.
+    judge
+        Compares held-out images of own pairs before and after; draws one every epoch.
 
     Returns
     -------
@@ -88,7 +94,7 @@ def train(
         _check_same(run_folder, declared)
         start = run.get("start_path")
     else:
-        _check_free(run_folder)
+        require_free(run_folder)
         # a source that has nothing to show leaves no folder behind
         recipe.source.sample(generator(recipe.seed))
     precision = run.get("precision") or precision_for(chosen)
@@ -117,9 +123,13 @@ def train(
             remains.unlink()
     if not (run_folder / RECIPE).exists():
         write_json(run_folder / RECIPE, declared)
-    history = fit(loop, recipe, chosen, run_folder, progress=progress)
+    if judge is not None:
+        judge.begin(loop.network)
+    history = fit(loop, recipe, chosen, run_folder, progress=progress, judge=judge)
     further = _write_results(run_folder, loop.results())
     run |= {"finished": True, **_facts(history, chosen), "results": further}
+    if judge is not None:
+        run["comparison"] = judge.end(loop.network)
     write_json(run_folder / RUN, run)
     return run_folder / WEIGHTS
 
@@ -140,8 +150,14 @@ def read_run(run_folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _check_free(run_folder: Path) -> None:
-    """Refuse a folder in which a new run would take the place of files."""
+def require_free(run_folder: Path) -> None:
+    """Refuse a folder in which a new run would take the place of files.
+
+    Raises
+    ------
+    BadInput
+        If there is a run, or a file that is called like one of a run.
+    """
     if any((run_folder / name).exists() for name in (RECIPE, RUN, CHECKPOINT)):
         raise BadInput(
             f"{run_folder} already holds a run; continue it with --resume or choose "
@@ -219,11 +235,16 @@ def _write_results(run_folder: Path, results: dict[str, Any]) -> list[str]:
 
 def _facts(history: History, budget: Budget) -> dict[str, Any]:
     """Return what is to be said about a training that is over."""
-    done = plan(budget)[: len(history)]
-    stopped = len(history) < len(plan(budget)) and is_over(history, budget)
+    planned = plan(budget)
+    samples = [0, *(int(row["samples"]) for row in history)]
+    steps = sum(
+        (samples[n + 1] - samples[n]) // planned[n].stage.batch_size
+        for n in range(len(history))
+    )
+    stopped = bool(planned) and samples[-1] < planned[-1].samples
     return {
-        "samples": done[-1].samples if done else 0,
-        "steps": sum(epoch.stage.steps for epoch in done),
+        "samples": samples[-1],
+        "steps": steps,
         "seconds": round(spent(history), 1),
         **({"stopped_by": "time"} if stopped else {}),
         "backend": keras.config.backend(),

@@ -12,9 +12,12 @@ from zoo.core.errors import BadInput, UnknownPackage
 from zoo.core.files import sha256
 from zoo.core.formats import KERAS
 from zoo.io.keras_network import load_network
+from zoo.tasks.image import ImageRestoration
 from zoo.train.checkpoint import stored_weights
 
 WEIGHTS = KERAS.file
+FROM_SCRATCH = "none"
+"""What to start from in order not to start from published weights."""
 
 
 def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
@@ -81,12 +84,18 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
 
 
 def continuation(
-    name: str, changes: dict[str, Any], *, start: str | None, budget: str
+    name: str,
+    changes: dict[str, Any],
+    *,
+    start: str | None,
+    budget: str,
+    data: Path | None = None,
 ) -> tuple[dict[str, Any], str | None]:
     """Return settings and weights of a training that may go on from published ones.
 
-    It does if the source alone is changed, its recipe foresees it for that, a package
-    of its name is at hand, and nothing else was asked for.
+    It does if a package of its name is at hand, nothing else was asked for, and it
+    learns from own pairs of images, or the source alone is changed and its recipe
+    foresees it for that.
 
     Parameters
     ----------
@@ -95,9 +104,11 @@ def continuation(
     changes
         Settings, as `zoo.core.config.parse_settings` returns them.
     start
-        Weights to start from that the user named.
+        Weights to start from that the user named; `FROM_SCRATCH` for none at all.
     budget
         Training plan that the user chose; the one on two cores is replaced.
+    data
+        Folder of own pairs, if there is one.
 
     Returns
     -------
@@ -105,7 +116,12 @@ def continuation(
         As they were, or with the recipe's `retraining` in place of its plan, and the
         name of the package.
     """
-    retraining = catalog.recipe(name).retraining
+    if start == FROM_SCRATCH:
+        return changes, None
+    recipe = catalog.recipe(name)
+    if data is not None and isinstance(recipe.contract.task, ImageRestoration):
+        return changes, start or _published(name)
+    retraining = recipe.retraining
     about_the_source = [key for key in changes if key.split("__")[0] == "source"]
     if (
         retraining is None
@@ -115,13 +131,21 @@ def continuation(
         or len(about_the_source) < len(changes)
     ):
         return changes, start
+    published = _published(name)
+    if published is None:
+        return changes, start
+    return changes | {"budgets__cpu": retraining.model_dump(mode="json")}, published
+
+
+def _published(name: str) -> str | None:
+    """Return the name of a recipe if a package of it is at hand."""
     from zoo.io.library import find_package
 
     try:
         find_package(name)
     except UnknownPackage:
-        return changes, start
-    return changes | {"budgets__cpu": retraining.model_dump(mode="json")}, name
+        return None
+    return name
 
 
 def _read(file: Path) -> list[np.ndarray]:

@@ -6,15 +6,18 @@ directory)``, which writes what another program reads.
 """
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import Parameter, signature
 from pathlib import Path
+from typing import Any
 
 from zoo import catalog
-from zoo.core.errors import ZooError
+from zoo.core.config import parse_settings
+from zoo.core.errors import BadInput, ZooError
 
-Conversion = Callable[[str, Path], Path]
+Conversion = Callable[..., Path]
 
 
 class UnknownConversion(ZooError):
@@ -36,6 +39,32 @@ def checkpoint(network: str) -> Conversion:
         supported.
     """
     return _find("converters.checkpoints", network, "convert", "checkpoints of")
+
+
+def settings(conversion: Conversion, told: Sequence[str] | None) -> dict[str, Any]:
+    """Return what a user says about a checkpoint as arguments of its conversion.
+
+    Parameters
+    ----------
+    conversion
+        Of a checkpoint.
+    told
+        ``KEY=VALUE`` strings.
+
+    Raises
+    ------
+    BadInput
+        If the conversion takes nothing of the kind.
+    """
+    if not told:
+        return {}
+    parameters = signature(conversion).parameters.values()
+    if all(parameter.kind is not Parameter.VAR_KEYWORD for parameter in parameters):
+        raise BadInput(
+            f"{told[0]}: this conversion needs nothing but the checkpoint; leave out "
+            "--set"
+        )
+    return parse_settings(list(told))
 
 
 def file_format(name: str) -> Conversion:

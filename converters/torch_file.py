@@ -8,20 +8,20 @@ stream of those before, from ``torch.save`` of a ``state_dict`` or of a whole mo
 """
 
 import math
-import pickletools
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
+from converters.pickles import Instance, Name, Naming, follow
 from converters.readers import Checkpoint
 from zoo.core.errors import BadInput
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-_MOST_STEPS = 2_000_000
 _MOST_ENTRIES = 100_000
 _DEEPEST = 20
 _MOST_BYTES = 2**32
@@ -36,17 +36,27 @@ _DTYPES = {
     "ByteStorage": "u1",
     "BoolStorage": "?",
 }
+_HARMLESS = {
+    "collections.OrderedDict",
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_parameter",
+}
+"""What a ``state_dict`` names besides the types of its numbers."""
 _WRAPPED = ("state_dict", "model_state_dict", "model")
 """Keys under which trainings keep the state of the network."""
 
 
-def read_torch(path: str | Path) -> Checkpoint:
+def read_torch(path: str | Path, *, only_tensors: bool = False) -> Checkpoint:
     """Read a file that ``torch.save`` wrote.
 
     Parameters
     ----------
     path
         The ``.pth`` or ``.pt`` file.
+    only_tensors
+        Whether a file that would call anything else than what rebuilds tensors is
+        refused; otherwise what such calls would make is left out.
 
     Returns
     -------
@@ -69,7 +79,8 @@ def read_torch(path: str | Path) -> Checkpoint:
         raise BadInput(f"{path} has more than {_MOST_BYTES} bytes; save weights only")
     try:
         zipped = zipfile.is_zipfile(path)
-        content, storages = _from_zip(path) if zipped else _from_stream(path)
+        read = _from_zip if zipped else _from_stream
+        content, storages = read(path, _Tensors(path) if only_tensors else Name)
         tensors, config = _named(_inner(content))
         names = {name: _array(tensor, storages) for name, tensor in tensors.items()}
     except BadInput:
@@ -93,19 +104,22 @@ def read_torch(path: str | Path) -> Checkpoint:
 
 
 @dataclass(frozen=True)
-class _Name:
-    """A function or class of the file, which stays a name."""
+class _Tensors:
+    """Refuses names that tensors do not need."""
 
-    text: str
+    path: Path
 
-
-@dataclass(eq=False)
-class _Object:
-    """An instance of some class: its name, what it was made with and its state."""
-
-    kind: str
-    arguments: Any = ()
-    state: Any = field(default=None)
+    def __call__(self, text: str) -> Name:
+        """Return a name that is harmless."""
+        module, _, kind = text.rpartition(".")
+        number = module == "torch" and kind.endswith("Storage")
+        if text not in _HARMLESS and not number:
+            raise BadInput(
+                f"{self.path} was not read: its pickle names {text}, which tensors do "
+                "not need and which would run where it is loaded; save "
+                "torch.save(model.state_dict(), ...)"
+            )
+        return Name(text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +140,7 @@ class _Tensor:
     stride: tuple[int, ...]
 
 
-def _from_zip(path: Path) -> tuple[Any, dict[str, bytes]]:
+def _from_zip(path: Path, name_of: Naming) -> tuple[Any, dict[str, bytes]]:
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
@@ -147,7 +161,7 @@ def _from_zip(path: Path) -> tuple[Any, dict[str, bytes]]:
         if stated in entries and archive.read(stated) == b"big":
             raise BadInput(f"{path} was written on a big-endian machine; convert it")
         with archive.open(found[0]) as stream:
-            content = _follow(stream, path)
+            content = follow(stream, path, name_of, _made, _block)
         data = f"{root}data/"
         storages = {
             name.removeprefix(data): archive.read(name)
@@ -157,143 +171,27 @@ def _from_zip(path: Path) -> tuple[Any, dict[str, bytes]]:
     return content, storages
 
 
-def _from_stream(path: Path) -> tuple[Any, dict[str, bytes]]:
+def _from_stream(path: Path, name_of: Naming) -> tuple[Any, dict[str, bytes]]:
     with path.open("rb") as stream:
-        if _follow(stream, path) != _MAGIC or _follow(stream, path) != _PROTOCOL:
+        first = partial(follow, stream, path, name_of, _made, _block)
+        if first() != _MAGIC or first() != _PROTOCOL:
             raise BadInput(
                 f"{path} is no PyTorch file; give the .pth that torch.save wrote"
             )
-        system = _follow(stream, path)
+        system = first()
         if isinstance(system, dict) and system.get("little_endian") is False:
             raise BadInput(f"{path} was written on a big-endian machine; convert it")
         seen: dict[str, _Storage] = {}
-        content = _follow(stream, path, seen)
+        content = follow(stream, path, name_of, _made, partial(_block, seen=seen))
         storages: dict[str, bytes] = {}
-        for key in _follow(stream, path):
+        for key in first():
             count = int.from_bytes(stream.read(8), "little")
             wanted = count * np.dtype(seen[key].dtype).itemsize
             storages[key] = stream.read(min(wanted, _MOST_BYTES))
     return content, storages
 
 
-def _follow(
-    stream: BinaryIO | Any, path: Path, seen: dict[str, _Storage] | None = None
-) -> Any:
-    """Follow the instructions of one pickle; see the table in `pickletools`."""
-    stack: list[Any] = []
-    marks: list[int] = []
-    memo: dict[int, Any] = {}
-
-    def since_mark() -> list[Any]:
-        place = marks.pop()
-        items = stack[place:]
-        del stack[place:]
-        return items
-
-    for step, (code, argument, _) in enumerate(pickletools.genops(stream)):
-        value: Any = argument
-        if step > _MOST_STEPS:
-            raise BadInput(f"{path} is not a network: its pickle does not end")
-        match code.name:
-            case "PROTO" | "FRAME":
-                pass
-            case "STOP":
-                return stack.pop()
-            case "MARK":
-                marks.append(len(stack))
-            case "POP":
-                stack.pop()
-            case "POP_MARK":
-                since_mark()
-            case "NONE":
-                stack.append(None)
-            case "NEWTRUE":
-                stack.append(True)
-            case "NEWFALSE":
-                stack.append(False)
-            case (
-                "INT" | "BININT" | "BININT1" | "BININT2" | "LONG" | "LONG1" | "LONG4"
-                | "FLOAT" | "BINFLOAT" | "UNICODE" | "BINUNICODE" | "SHORT_BINUNICODE"
-                | "BINUNICODE8" | "STRING" | "BINSTRING" | "SHORT_BINSTRING"
-                | "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8"
-            ):  # fmt: skip
-                stack.append(value)
-            case "EMPTY_TUPLE":
-                stack.append(())
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                count = int(code.name[-1])
-                items = tuple(stack[-count:])
-                del stack[-count:]
-                stack.append(items)
-            case "TUPLE":
-                stack.append(tuple(since_mark()))
-            case "EMPTY_LIST" | "EMPTY_SET":
-                stack.append([])
-            case "LIST" | "FROZENSET":
-                stack.append(since_mark())
-            case "APPEND":
-                item = stack.pop()
-                _items(stack[-1]).append(item)
-            case "APPENDS" | "ADDITEMS":
-                items = since_mark()
-                _items(stack[-1]).extend(items)
-            case "EMPTY_DICT":
-                stack.append({})
-            case "DICT":
-                items = since_mark()
-                stack.append(dict(zip(items[::2], items[1::2], strict=True)))
-            case "SETITEM":
-                entry, key = stack.pop(), stack.pop()
-                _entries(stack[-1])[key] = entry
-            case "SETITEMS":
-                items = since_mark()
-                pairs = zip(items[::2], items[1::2], strict=True)
-                _entries(stack[-1]).update(pairs)
-            case "PUT" | "BINPUT" | "LONG_BINPUT":
-                memo[value] = stack[-1]
-            case "MEMOIZE":
-                memo[len(memo)] = stack[-1]
-            case "GET" | "BINGET" | "LONG_BINGET":
-                stack.append(memo[value])
-            case "GLOBAL":
-                stack.append(_Name(".".join(value.split(" "))))
-            case "STACK_GLOBAL":
-                name, module = stack.pop(), stack.pop()
-                stack.append(_Name(f"{module}.{name}"))
-            case "REDUCE" | "NEWOBJ":
-                arguments, function = stack.pop(), stack.pop()
-                stack.append(_made(function, arguments))
-            case "BUILD":
-                state = stack.pop()
-                top = stack[-1]
-                if isinstance(top, _Object):
-                    top.state = state
-            case "BINPERSID":
-                stack.append(_block(stack.pop(), seen))
-            case other:
-                raise BadInput(
-                    f"{path} was not read: its pickle has the instruction {other}, "
-                    "which tensors do not need"
-                )
-    raise BadInput(f"{path} is cut off; copy it again")
-
-
-def _items(target: Any) -> list[Any]:
-    """Return what items are added to, which must be a list."""
-    if not isinstance(target, list):
-        raise TypeError("items are added to what is no list")
-    return target
-
-
-def _entries(target: Any) -> dict[Any, Any]:
-    """Return what entries are set in, also of an instance of a mapping."""
-    if isinstance(target, _Object):
-        target.state = target.state if isinstance(target.state, dict) else {}
-        return target.state
-    return target
-
-
-def _made(function: _Name, arguments: tuple[Any, ...]) -> Any:
+def _made(function: Name, arguments: tuple[Any, ...]) -> Any:
     """Return what a call of the file stands for; nothing is called."""
     match function.text:
         case "collections.OrderedDict":
@@ -304,10 +202,10 @@ def _made(function: _Name, arguments: tuple[Any, ...]) -> Any:
         case "torch._utils._rebuild_parameter":
             return arguments[0]
         case kind:
-            return _Object(kind, arguments)
+            return Instance(kind, arguments)
 
 
-def _block(reference: tuple[Any, ...], seen: dict[str, _Storage] | None) -> Any:
+def _block(reference: tuple[Any, ...], seen: dict[str, _Storage] | None = None) -> Any:
     """Return the block or, in old files, the class that lies outside of the pickle."""
     if reference[0] == "module":
         return reference[1]
@@ -345,7 +243,7 @@ def _inner(content: Any) -> Any:
     """Return the state of the network in what a training saved."""
     if isinstance(content, dict):
         for key in _WRAPPED:
-            if isinstance(content.get(key), dict | _Object):
+            if isinstance(content.get(key), dict | Instance):
                 return content[key]
     return content
 
@@ -362,7 +260,7 @@ def _named(root: Any) -> tuple[dict[str, _Tensor], dict[str, dict[str, Any]]]:
         if isinstance(item, _Tensor):
             tensors[name] = item
         entries: dict[Any, Any] = item if isinstance(item, dict) else {}
-        if isinstance(item, _Object) and isinstance(item.state, dict):
+        if isinstance(item, Instance) and isinstance(item.state, dict):
             entries = {}
             for part in ("_parameters", "_buffers", "_modules"):
                 entries |= item.state.get(part) or {}

@@ -171,8 +171,8 @@ def convert(
     groups, blocks, _ = LAYOUTS["DFGAN"]
     if count == _convolution_count(groups, blocks):
         raise MappingError(
-            f"{path} holds the generator of DFGAN, which is another network; "
-            "--as dfcan takes the checkpoints of DFCAN"
+            f"{path} holds the generator of DFGAN, which is another network; convert "
+            "it with --as dfgan"
         )
     groups, blocks, gamma = LAYOUTS["DFCAN"]
     model = load_dfcan(path, tile=tile, groups=groups, blocks=blocks, gamma=gamma)
@@ -183,9 +183,9 @@ def convert(
         model,
         identity,
         directory,
-        image=_test_image(identity.contract),
+        image=test_image(identity.contract),
         origin=origin,
-        prose=_prose(tile, origin),
+        prose=prose(tile, origin),
         verify=verify,
     )
 
@@ -242,7 +242,7 @@ def _shape(model: Any, *, output: bool = False) -> tuple[int, int, int, int]:
     return model.output_shape if output else model.input_shape
 
 
-def _test_image(contract: Contract) -> np.ndarray:
+def test_image(contract: Contract) -> np.ndarray:
     """Return a simulated image of microtubules, (1, y, x, c) float32 counts."""
     channels = len(contract.grid.channels)
     modality = "sim" if channels == RAW_FRAMES else "widefield"
@@ -258,7 +258,8 @@ def _test_image(contract: Contract) -> np.ndarray:
     return np.ascontiguousarray(frames[None])
 
 
-def _prose(tile: int, origin: Origin) -> dict[str, str]:
+def prose(tile: int, origin: Origin) -> dict[str, str]:
+    """Return the texts of the card of a converted checkpoint, by heading."""
     programs = ", ".join(f"{name} {text}" for name, text in origin.written_by.items())
     return {
         "Intended use": (

@@ -25,6 +25,8 @@ def deep_storm3d(
     width: int = 64,
     upsampling: int = 4,
     peak: float = PEAK,
+    margin: int = 0,
+    leak: float = 0.0,
     dtype: str = "float32",
 ) -> keras.Model:
     """Build the localization network of DeepSTORM3D.
@@ -46,6 +48,12 @@ def deep_storm3d(
         Fine pixels per camera pixel along an axis, a power of two.
     peak
         Value at which the volume is clipped.
+    margin
+        Camera pixels at every border of which no volume is made.  While training, what
+        is costly, the enlarged part, is so spared where emitters are seen in part.
+    leak
+        Slope of the volume beyond its limits: without any, voxels that start outside
+        learn nothing.  For training; packages clip.
     dtype
         Precision of the layers; the volume is float32 in any case.
 
@@ -53,7 +61,7 @@ def deep_storm3d(
     -------
     model : keras.Model
         (b, y, x, 1) to (b, planes, upsampling * y, upsampling * x, 1) between 0 and
-        `peak`.
+        `peak`; y and x less twice the `margin`.
 
     Raises
     ------
@@ -66,6 +74,9 @@ def deep_storm3d(
     for name, value in (("planes", planes), ("width", width), ("peak", peak)):
         if value <= 0:
             raise ValueError(f"{name} must be positive, not {value}")
+    for name, value in (("margin", margin), ("leak", leak)):
+        if value < 0:
+            raise ValueError(f"{name} must not be negative, not {value}")
     frame = keras.Input((None, None, 1), name="frame", dtype="float32")
     image = _norm(frame, "norm", dtype)
     x = _unit(image, width, 1, "layer1", dtype)
@@ -74,6 +85,10 @@ def deep_storm3d(
         y = _unit(beside([x, image]), width, rate, f"layer{number}", dtype)
         x = layers.Add(dtype=dtype, name=f"layer{number}_add")([y, x])
     x = layers.Concatenate(dtype=dtype, name="enlarge_beside")([x, image])
+    if margin:
+        x = layers.Cropping2D(
+            margin, data_format="channels_last", dtype=dtype, name="margin"
+        )(x)
     for number in range(1, upsampling.bit_length()):
         x = layers.UpSampling2D(
             2, data_format="channels_last", dtype=dtype, name=f"deconv{number}_enlarge"
@@ -84,7 +99,8 @@ def deep_storm3d(
         y = _unit(x, planes, 1, f"layer{number}", dtype)
         x = layers.Add(dtype=dtype, name=f"layer{number}_add")([y, x])
     x = _conv(x, planes, 1, 1, "layer10", "float32")
-    x = ops.clip(x, 0.0, peak)
+    clipped = ops.clip(x, 0.0, peak)
+    x = clipped + leak * (x - clipped) if leak else clipped
     volume = ops.expand_dims(ops.transpose(x, (0, 3, 1, 2)), -1)
     return keras.Model(frame, volume, name="deep_storm3d")
 

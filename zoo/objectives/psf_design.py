@@ -3,6 +3,7 @@
 Nehme, Freedman, Gordon et al. 2020 (doi:10.1038/s41592-020-0853-5).
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -33,7 +34,8 @@ class PsfDesign(Objective):
     The source gives what is in the sample, and the target; `optics` makes images of it,
     in which noise is drawn by its layers.  Stages that design change
     ``objective__phase`` to ``mask``; in all others the mask is fixed, and only the
-    recipe's network learns.
+    recipe's network learns.  Without a stage that designs, the frames are those of the
+    source's own optics.
     """
 
     kind: Literal["psf_design"] = "psf_design"
@@ -43,7 +45,9 @@ class PsfDesign(Objective):
     optics: Network
     """Sample to images, with the mask among its weights."""
     optics_options: dict[str, Any] = {}
-    """Arguments of the builder of the optics."""
+    """Arguments of the builder of the optics; a source with a method ``imaging`` adds
+    microscope and size of the frames, one with ``training_options`` arguments of
+    network and decoder."""
     mask: str = "mask"
     """Name of the weight that is the mask, and of the file that it becomes."""
     decoder: Network | None = None
@@ -62,6 +66,17 @@ class PsfDesign(Objective):
         """Build optics, decoder, network and their optimisers."""
         return PsfDesignLoop(self, recipe, budget, dtype=dtype)
 
+    def conclude(self, recipe: Recipe, folder: Path) -> Recipe:
+        """Return a recipe whose source images with the mask that a run designed."""
+        with_mask: Any = getattr(recipe.source, "with_mask", None)
+        if with_mask is None or self.optics_options.get("start") != "clear":
+            return recipe
+        path = folder / f"{self.mask}.npy"
+        if not path.is_file():
+            return recipe
+        mask = np.load(path, allow_pickle=False)
+        return recipe.override(source=with_mask(mask))
+
 
 class PsfDesignLoop:
     """A design under way.
@@ -79,12 +94,18 @@ class PsfDesignLoop:
     ) -> None:
         self.objective = objective
         self.recipe = recipe
-        self.network: Any = trained_network(recipe, dtype=dtype)
-        self.optics: Any = objective.optics.build(**objective.optics_options)
+        first = recipe.override(**budget.stages[0].changes)
+        self.imaging = _asked(first, "imaging")
+        training = _asked(first, "training_options")
+        trained = recipe.override(training_options=recipe.training_options | training)
+        self.network: Any = trained_network(trained, dtype=dtype)
+        self.optics: Any = objective.optics.build(
+            **self.imaging, **objective.optics_options
+        )
         self.decoder: Any = self.network
         if objective.decoder is not None:
             self.decoder = objective.decoder.build(
-                **objective.decoder_options, dtype=dtype
+                **objective.decoder_options, **training, dtype=dtype
             )
         masks = [v for v in self.optics.variables if v.name == objective.mask]
         if len(masks) != 1:
@@ -93,6 +114,7 @@ class PsfDesignLoop:
                 f"the optics need one weight called {objective.mask}, not {names}"
             )
         self.mask: Any = masks[0]
+        self.staged: tuple[Phase, Loss] | None = None
         sample = self.optics.input
         self.models: dict[str, Any] = {
             "mask": keras.Model(sample, self.decoder(self.optics(sample))),
@@ -128,6 +150,16 @@ class PsfDesignLoop:
         if not isinstance(staged, PsfDesign):
             raise ValueError(f"a stage cannot become {staged.kind}")
         self.phase = staged.phase
+        if _asked(recipe, "imaging") != self.imaging:
+            raise ValueError(
+                "optics and sizes of the source must be the same in all stages: the "
+                "frames of all are made by one microscope"
+            )
+        if self.staged == (staged.phase, staged.loss):
+            return
+        self.staged = (staged.phase, staged.loss)
+        for layer in self._designed:
+            layer.designing = staged.phase == "mask"
         loss: Any = staged.loss
         compile_for(
             self.models[self.phase],
@@ -136,19 +168,48 @@ class PsfDesignLoop:
         )
 
     def epoch(self, batches: Batches, held_out: Pair | None) -> dict[str, float]:
-        """Train on every batch; return the mean loss and that of held-out samples."""
+        """Train on every batch; return the mean loss and that of held-out samples.
+
+        While a mask is designed, also the mean Cramér-Rao bound that it sets.
+        """
         let_train(self.optical, trainable=self.phase == "mask")
-        return fit_epoch(
+        figures = fit_epoch(
             self.models[self.phase],
             self.optimizers[self.phase],
             batches,
             held_out=held_out,
             loss=self.objective.loss,
         )
+        for layer in self._designed if self.phase == "mask" else ():
+            bound = ops.convert_to_numpy(layer.mean_bound_nm())
+            figures["bound_nm"] = float(bound)
+        return figures
+
+    def skip(self, batches: int) -> None:
+        """Let the learning rate of the phase fall as if it had seen further batches."""
+        self.optimizers[self.phase].skip(batches)
 
     def results(self) -> dict[str, Any]:
-        """Return the network as it is packaged, and the mask."""
+        """Return the network as it is packaged, and the mask.
+
+        The mask as its weight is; of optics whose mask is a sum of modes, the
+        coefficients in rad.
+        """
+        mask = np.array(ops.convert_to_numpy(self.mask))
+        for layer in self._designed:
+            mask = layer.step_rad * mask
         return {
             "weights": packaged_network(self.recipe, self.network),
-            self.objective.mask: np.array(ops.convert_to_numpy(self.mask)),
+            self.objective.mask: mask,
         }
+
+    @property
+    def _designed(self) -> list[Any]:
+        """Layers whose mask is a sum of modes, and that know the bound it sets."""
+        return [layer for layer in self.optics.layers if hasattr(layer, "mask_rad")]
+
+
+def _asked(recipe: Recipe, name: str) -> dict[str, Any]:
+    """Return arguments that a source gives to builders, none if it does not."""
+    arguments: Any = getattr(recipe.source, name, None)
+    return {} if arguments is None else arguments()

@@ -5,13 +5,19 @@ point into lobes that rotate with depth: the double helix (Pavani et al. 2009,
 doi:10.1073/pnas.0900245106; annular vortices: Prasad 2013, doi:10.1364/OL.38.000585).
 """
 
+import base64
+import io
+import logging
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zoo.core.config import Config
+from zoo.core.errors import BadInput
+
+log = logging.getLogger(__name__)
 
 
 class VortexRings(Config):
@@ -57,7 +63,81 @@ class MaskFile(Config):
         return mask_phase(rho, phi, mask_rad=read_mask(self.path))
 
 
-Mask = Annotated[VortexRings | MaskFile, Field(discriminator="kind")]
+class PhaseMap(Config):
+    """A measured or designed mask that is stored with its declaration."""
+
+    kind: Literal["phase_map"] = "phase_map"
+    """Type of mask."""
+    pixels: str
+    """Square (v, u) array in rad, float16 in NumPy's format, as base64; its sides touch
+    the edge of the pupil."""
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        self.array()
+        return self
+
+    @classmethod
+    def of(cls, mask_rad: np.ndarray, *, pupil_px: float | None = None) -> Self:
+        """Return the declaration of a mask; phases are wrapped to (-pi, pi].
+
+        Parameters
+        ----------
+        mask_rad
+            (v, u) phase, rad.
+        pupil_px
+            Diameter of the pupil around the middle of the array, px; what lies outside
+            is cut off.  The whole array if left out.
+
+        Raises
+        ------
+        BadInput
+            If the array is no image of a pupil.
+        """
+        mask = np.asarray(mask_rad, float)
+        if mask.ndim != 2 or mask.shape[0] != mask.shape[1] or len(mask) < 16:
+            raise BadInput(
+                f"a phase mask is a square of at least 16 x 16 px, not of shape "
+                f"{mask.shape}; cut it to the square around the pupil"
+            )
+        if not np.isfinite(mask).all():
+            raise BadInput("a phase mask must be finite; set what lies outside to 0")
+        if np.abs(mask).max() > np.pi + 1e-3:
+            log.warning(
+                "the phase mask reaches %.2f rad; it is wrapped to (-pi, pi]",
+                float(np.abs(mask).max()),
+            )
+        if pupil_px is not None:
+            if not 16 <= pupil_px <= len(mask):
+                raise BadInput(
+                    f"the pupil must be 16 to {len(mask)} px wide, the size of the "
+                    f"mask, not {pupil_px:g}"
+                )
+            count = int(np.ceil(pupil_px))
+            place = (2 * (np.arange(count) + 0.5) / count - 1) * pupil_px / len(mask)
+            v, u = np.meshgrid(place, place, indexing="ij")
+            mask = mask_phase(np.hypot(u, v), np.arctan2(v, u), mask_rad=mask)
+        wrapped = np.angle(np.exp(1j * mask)).astype(np.float16)
+        file = io.BytesIO()
+        np.save(file, wrapped, allow_pickle=False)
+        return cls(pixels=base64.b64encode(file.getvalue()).decode())
+
+    def array(self) -> np.ndarray:
+        """Return the mask, (v, u) float64, rad."""
+        file = io.BytesIO(base64.b64decode(self.pixels, validate=True))
+        mask = np.load(file, allow_pickle=False)
+        if mask.ndim != 2 or mask.shape[0] != mask.shape[1]:
+            raise ValueError(f"pixels must be square, not of shape {mask.shape}")
+        if mask.dtype != np.float16 or not np.isfinite(mask).all():
+            raise ValueError("pixels must be finite float16 numbers")
+        return mask.astype(float)
+
+    def phase_rad(self, rho: np.ndarray, phi: np.ndarray) -> np.ndarray:
+        """Evaluate the map at points of the pupil; see `mask_phase`."""
+        return mask_phase(rho, phi, mask_rad=self.array())
+
+
+Mask = Annotated[VortexRings | MaskFile | PhaseMap, Field(discriminator="kind")]
 
 
 def mask_phase(rho: np.ndarray, phi: np.ndarray, *, mask_rad: np.ndarray) -> np.ndarray:

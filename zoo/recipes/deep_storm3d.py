@@ -1,0 +1,288 @@
+"""DeepSTORM3D trained for the Tetrapod, and for a mask that it designs for itself."""
+
+from typing import Any
+
+import numpy as np
+
+from zoo.core.contract import Contract
+from zoo.core.grid import Axis, Grid
+from zoo.core.optimizers import Adam
+from zoo.core.recipe import Budget, Recipe, Stage, Threshold
+from zoo.inputs.frames import Frames
+from zoo.losses import SpikesInVolume
+from zoo.models._pupil_imaging import PUPIL_IMAGING
+from zoo.models.deep_storm3d import DEEP_STORM3D, PEAK
+from zoo.objectives.psf_design import PsfDesign
+from zoo.physics.engineered import PUPILS
+from zoo.simulate.dense_emitters import DenseEmitters
+from zoo.tasks.volume import Volume
+from zoo.test_sets.dense_emitters import DenseEmitterTestSet
+
+_TETRAPOD = PUPILS["tetrapod"]
+_SOURCE = DenseEmitters(optics=_TETRAPOD)
+HALO = 34
+"""Camera pixels that the largest dilation of 16 looks aside."""
+
+WIDE: dict[str, Any] = {
+    "objective__loss__sigma_px": 2.5,
+    "objective__loss__kernel_px": 15,
+}
+"""A kernel that shows the way to emitters that are still far from where they belong."""
+
+BRIGHT: dict[str, Any] = {"source__photons": (30000.0, 60000.0)}
+"""Bright emitters, whose positions are easy to see."""
+
+FEW: dict[str, Any] = {"source__density_per_um2": (0.013, 0.12)}
+"""Emitters far from each other; in small frames there would be none."""
+
+DESIGN_PEAK = 100.0
+"""Output of the decoder that a mask is designed with, as in the paper."""
+
+MASK: dict[str, Any] = {
+    "objective__phase": "mask",
+    "objective__loss__sigma_px": 1.5,
+    "objective__loss__kernel_px": 9,
+    "objective__loss__peak": DESIGN_PEAK,
+}
+"""The mask moves, with a decoder at camera resolution."""
+
+
+def _sizes(crop_px: int, margin_px: int) -> dict[str, Any]:
+    return {"source__crop_px": crop_px, "source__margin_px": margin_px}
+
+
+def _contract(source: DenseEmitters) -> Contract:
+    axis = Axis(scale=4, halo=HALO)
+    return Contract(
+        grid=Grid(
+            output_axes="bzyxc",
+            axes={"y": axis, "x": axis},
+            planes=source.planes,
+            outputs=("density",),
+        ),
+        input=Frames(),
+        task=Volume(
+            threshold=0.05,
+            ideal_peak=PEAK,
+            z_first_nm=source.z_nm[0] + source.plane_nm / 2,
+            z_step_nm=source.plane_nm,
+            optics=_TETRAPOD,
+        ),
+    )
+
+
+def thresholds(
+    *,
+    jaccard: tuple[float, float, float],
+    lateral_nm: tuple[float, float, float],
+    axial_nm: tuple[float, float, float],
+) -> tuple[Threshold, ...]:
+    """Return the scores to reach at 1, 10 and 34 emitters per frame."""
+    bounds: list[Threshold] = []
+    for count, least, lateral, axial in zip(
+        (1, 10, 34), jaccard, lateral_nm, axial_nm, strict=True
+    ):
+        name = f"emitters/{count}"
+        bounds += [
+            Threshold(metric=f"{name}/jaccard", at_least=least),
+            Threshold(metric=f"{name}/rmse_lateral_nm", at_most=lateral),
+            Threshold(metric=f"{name}/rmse_axial_nm", at_most=axial),
+        ]
+    return tuple(bounds)
+
+
+def _localizing(
+    epochs: tuple[int, int, int], *, steps: int, batch_size: int, sizes: dict[str, Any]
+) -> tuple[Stage, ...]:
+    """Return the stages of the network: wide and bright, bright, all conditions."""
+    easy = BRIGHT if sizes else BRIGHT | FEW
+    ways = (WIDE | easy, easy, {})
+    return tuple(
+        Stage(epochs=count, steps=steps, batch_size=batch_size, changes=sizes | way)
+        for count, way in zip(epochs, ways, strict=True)
+    )
+
+
+def _designing(
+    stages: int, *, steps: int, batch_size: int, sizes: dict[str, Any]
+) -> tuple[Stage, ...]:
+    """Return stages of one epoch each: the mask is kept at the end of every one."""
+    one = Stage(epochs=1, steps=steps, batch_size=batch_size, changes=sizes | MASK)
+    return stages * (one,)
+
+
+_TINY, _SMALL = _sizes(32, 4), _sizes(40, 6)
+
+DEEP_STORM3D_TETRAPOD = Recipe(
+    name="deep_storm3d_tetrapod",
+    title="DeepSTORM3D - dense emitters in 3D by a Tetrapod",
+    summary=(
+        "Finds overlapping emitters in three dimensions over a depth of 4 µm, from "
+        "single frames that were taken through a Tetrapod phase mask."
+    ),
+    network=DEEP_STORM3D,
+    options={"planes": _SOURCE.planes},
+    training_options={"leak": 0.01},
+    contract=_contract(_SOURCE),
+    source=_SOURCE,
+    objective=PsfDesign(loss=SpikesInVolume(peak=PEAK), optics=PUPIL_IMAGING),
+    test_set=DenseEmitterTestSet(optics=_TETRAPOD),
+    budgets={
+        "smoke": Budget(
+            stages=_localizing((2, 1, 1), steps=8, batch_size=2, sizes=_TINY),
+            learning_rate=2e-3,
+            warmup_steps=5,
+        ),
+        "cpu": Budget(
+            stages=_localizing((4, 4, 16), steps=100, batch_size=2, sizes=_SMALL),
+            learning_rate=1e-3,
+            mixed_precision=True,
+            hours=2.0,
+        ),
+        "gpu": Budget(
+            stages=_localizing((2, 3, 35), steps=300, batch_size=8, sizes={}),
+            learning_rate=1e-3,
+            mixed_precision=True,
+            hours=0.11,
+        ),
+    },
+    retraining=Budget(
+        stages=(Stage(epochs=24, steps=100, batch_size=2, changes=_SMALL),),
+        learning_rate=5e-4,
+        mixed_precision=True,
+        hours=2.0,
+    ),
+    acceptance=thresholds(
+        jaccard=(0.95, 0.92, 0.76), lateral_nm=(18, 18, 22), axial_nm=(20, 25, 32)
+    ),
+    tags=(
+        "single-molecule-localization-microscopy",
+        "smlm",
+        "storm",
+        "engineered-psf",
+        "3d",
+        "fluorescence-light-microscopy",
+    ),
+)
+
+_DESIGN = {
+    "start": "clear",
+    "degree": 9,
+    "bound_weight": 30.0,
+}
+"""A mask of Zernike modes that starts from zero; errors of the decoder and the bound of
+single emitters count about alike."""
+
+LEARNED_RAD = (
+    -0.0188,
+    -0.8158,
+    0.2755,
+    0.7065,
+    -0.1178,
+    -0.1338,
+    0.6796,
+    -0.031,
+    -0.1262,
+    -0.2264,
+    -0.5382,
+    -0.1189,
+    -0.7271,
+    1.0563,
+    -0.072,
+    -0.1251,
+    0.744,
+    -0.1108,
+    0.4465,
+    0.1804,
+    0.0458,
+    -0.8058,
+    0.2697,
+    -0.2057,
+    -0.2021,
+    -0.1285,
+    -0.3051,
+    -0.0891,
+    -0.2681,
+    -0.2352,
+    0.1257,
+    -0.0978,
+    -0.2695,
+    0.0235,
+    0.1209,
+    -0.0782,
+    -0.0641,
+    -0.1016,
+    0.1639,
+    0.0136,
+    -0.0621,
+    -0.0776,
+    0.0094,
+    -0.0278,
+    -0.165,
+    -0.0911,
+    -0.0511,
+    0.0549,
+    0.0752,
+    0.0053,
+    -0.0671,
+    0.0172,
+)
+"""Mask of the published package, Zernike coefficients in the order of
+`zoo.physics.imaging_arrays.modes_up_to`, rad; a training begins without any."""
+
+DEEP_STORM3D_LEARNED = DEEP_STORM3D_TETRAPOD.override(
+    name="deep_storm3d_learned",
+    title="DeepSTORM3D - dense emitters in 3D by a learned mask",
+    summary=(
+        "Finds overlapping emitters in three dimensions over a depth of 4 µm, from "
+        "single frames that were taken through a phase mask which was learned together "
+        "with the network."
+    ),
+    source=_SOURCE.with_mask(np.array(LEARNED_RAD, np.float32)),
+    objective=PsfDesign(
+        loss=SpikesInVolume(peak=PEAK),
+        optics=PUPIL_IMAGING,
+        optics_options=_DESIGN,
+        decoder=DEEP_STORM3D,
+        decoder_options={
+            "planes": 40,
+            "dilation": 1,
+            "upsampling": 1,
+            "peak": DESIGN_PEAK,
+            "leak": 0.01,
+        },
+        mask_optimizer=Adam(learning_rate=1e-3),
+    ),
+    retraining=None,
+    acceptance=thresholds(
+        jaccard=(0.9, 0.75, 0.56), lateral_nm=(14, 18, 20), axial_nm=(20, 23, 29)
+    ),
+    budgets={
+        "smoke": Budget(
+            stages=(
+                *_designing(1, steps=8, batch_size=4, sizes=_TINY),
+                *_localizing((1, 1, 1), steps=8, batch_size=2, sizes=_TINY),
+            ),
+            learning_rate=2e-3,
+            warmup_steps=5,
+        ),
+        "cpu": Budget(
+            stages=(
+                *_designing(6, steps=100, batch_size=4, sizes=_SMALL),
+                *_localizing((4, 4, 16), steps=100, batch_size=2, sizes=_SMALL),
+            ),
+            learning_rate=1e-3,
+            mixed_precision=True,
+            hours=2.0,
+        ),
+        "gpu": Budget(
+            stages=(
+                *_designing(5, steps=300, batch_size=16, sizes={}),
+                *_localizing((2, 3, 35), steps=300, batch_size=8, sizes={}),
+            ),
+            learning_rate=1e-3,
+            mixed_precision=True,
+            hours=0.11,
+        ),
+    },
+).settled()

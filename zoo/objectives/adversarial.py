@@ -1,6 +1,5 @@
 """Training against critics that tell predictions from targets."""
 
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +26,7 @@ from zoo.objectives._networks import (
     trained_network,
 )
 from zoo.objectives._scores import ScoreLoss, fooling, forgery, reality
+from zoo.objectives._steps import Steps
 
 # to a type checker, results are the tensors of every backend at once
 ops: Any = keras.ops
@@ -261,17 +261,17 @@ class AdversarialLoop:
         ``<name>_term`` is what a critic or companion adds to ``loss``, its weight
         included, ``<name>_loss`` what it minimises itself.
         """
-        seen: dict[str, list[float]] = defaultdict(list)
         done = int(ops.convert_to_numpy(self.batches))
-        for index in range(len(batches)):
-            image, truth = batches[index]
-            for name, step in self.steps.items():
-                if (done + index) % self._every(name) == 0:
-                    for figure, value in self._step(name, step, image, truth).items():
-                        seen[figure].append(value)
+        with Steps() as steps:
+            for index in range(len(batches)):
+                image, truth = batches[index]
+                for name, step in self.steps.items():
+                    if (done + index) % self._every(name) == 0:
+                        self._step(steps, name, step, image=image, truth=truth)
         self.batches.assign(done + len(batches))
+        seen = self._figures(steps)
         order = sorted(seen, key=lambda name: (name != "loss", name))
-        figures = {name: float(np.mean(seen[name])) for name in order}
+        figures = {name: seen[name] for name in order}
         if held_out is not None:
             figures["val_loss"] = mean_loss(
                 _pixel_loss(self.objective), self.network, held_out
@@ -290,8 +290,14 @@ class AdversarialLoop:
         return 1 if critic is None else critic.every
 
     def _step(
-        self, name: str, step: Any, image: np.ndarray, truth: np.ndarray
-    ) -> dict[str, float]:
+        self,
+        steps: Steps,
+        name: str,
+        step: Any,
+        *,
+        image: np.ndarray,
+        truth: np.ndarray,
+    ) -> None:
         """Let one network learn from a batch while the others are frozen."""
         for other, variables in self.learnt.items():
             let_train(variables, trainable=other == name)
@@ -310,13 +316,20 @@ class AdversarialLoop:
             companion = self.staged.companions[name]
             aims = self._channels(name, companion, pair=inputs)
             inputs = truth
-        logs = step.train_on_batch(inputs, aims, return_dict=True)
-        figures = {key: float(value) for key, value in logs.items()}
-        if name == GENERATOR:
+        steps.take(name, step, inputs, aims)
+
+    def _figures(self, steps: Steps) -> dict[str, float]:
+        """Return the mean losses of an epoch under their names in the history."""
+        seen: dict[str, float] = {}
+        for name, figures in steps.figures.items():
+            if name != GENERATOR:
+                seen[f"{name}_loss"] = figures["loss"]
+                continue
             # Keras leaves out the parts of a loss that has only one
-            figures.setdefault(f"{PIXEL}_loss", figures["loss"])
-            return {key.replace("_term_loss", "_term"): figures[key] for key in figures}
-        return {f"{name}_loss": figures["loss"]}
+            seen[f"{PIXEL}_loss"] = figures["loss"]
+            for key, value in figures.items():
+                seen[key.replace("_term_loss", "_term")] = value
+        return seen
 
     def _channels(
         self, name: str, companion: Companion, *, pair: list[np.ndarray]
@@ -340,6 +353,11 @@ class AdversarialLoop:
             )
             wanted = wanted.reshape(split).mean(axis=axis + 1)
         return wanted
+
+    def skip(self, batches: int) -> None:
+        """Let the learning rates fall as if further batches had been seen."""
+        for name in self.steps:
+            self.optimizers[name].skip(batches)
 
     def results(self) -> dict[str, Any]:
         """Return the generator as it is packaged, and companions that were trained."""

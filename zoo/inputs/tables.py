@@ -13,8 +13,8 @@ from zoo.core.localizations import Localizations
 from zoo.core.measured import Measured
 from zoo.core.resampling import Resampling
 
-SUFFIXES = frozenset({".csv", ".txt", ".tsv"})
-"""Endings by which the tables of a folder are known."""
+SUFFIXES = frozenset({".csv", ".txt", ".tsv", ".hdf5", ".h5", ".mat"})
+"""Endings by which tables, those of a folder too, are known."""
 
 
 class TableOptions(Options):
@@ -51,7 +51,7 @@ class Tables(Input):
         Parameters
         ----------
         source
-            Path of a table as `zoo.io.tables.read_localizations` takes it or of a
+            Path of a table as `zoo.io.table_files.read_table` takes it or of a
             folder of them, `Localizations`, an array whose first two columns are x and
             y in nm, or a sequence of these.
         contract, name, options, pixel_size_nm
@@ -63,7 +63,7 @@ class Tables(Input):
                 f"{name} takes frames along {', '.join(grid.space)}; tables are drawn "
                 "along y and x"
             )
-        tables = [_read(one) for one in _sources(source)]
+        tables = [read_source(one) for one in sources(source)]
         channels = len(grid.channels)
         if len(tables) != channels:
             raise BadInput(
@@ -72,22 +72,22 @@ class Tables(Input):
             )
         rows = sum(map(len, tables))
         if not rows:
-            raise BadInput(f"{_name(source)} holds no localizations to draw")
+            raise BadInput(f"{source_name(source)} holds no localizations to draw")
         pixel_nm = self.pixel_size_nm if pixel_size_nm is None else pixel_size_nm
         field_um: float | None = getattr(options, "field_um", None)
-        sizes = _sizes(tables, pixel_nm, field_um)
-        drawn = [_histogram(table, sizes, pixel_nm) for table in tables]
+        sizes = field_sizes(tables, pixel_nm, field_um)
+        drawn = [drawn_counts(table, sizes, pixel_nm) for table in tables]
         frame = np.stack(drawn, axis=-1)
-        return _Drawn(
+        return Drawn(
             frame,
-            source=_name(source),
+            source=source_name(source),
             pixel_size_nm=pixel_nm,
             rows=rows,
             outside=rows - int(frame.sum()),
         )
 
 
-class _Drawn:
+class Drawn:
     """A drawn table; a `zoo.core.contract.Recording` of one frame."""
 
     channel_names: tuple[str, ...] = ()
@@ -124,9 +124,10 @@ class _Drawn:
         """Leave the scale to the package."""
         del frames, group
 
-    def reference(self, frames: np.ndarray) -> None:
-        """Localizations are no diffraction-limited image."""
+    def reference(self, frames: np.ndarray) -> np.ndarray | None:
+        """Return nothing: localizations are no diffraction-limited image."""
         del frames
+        return None
 
     def knowledge(
         self, frame: int, start: tuple[int, ...], size: tuple[int, ...]
@@ -170,7 +171,7 @@ class _Drawn:
         """Nothing is open."""
 
 
-def _sources(source: Any) -> list[Any]:
+def sources(source: Any) -> list[Any]:
     """Return what holds the table of every channel."""
     if isinstance(source, (str, Path)):
         path = Path(source)
@@ -182,14 +183,14 @@ def _sources(source: Any) -> list[Any]:
     return [source]
 
 
-def _read(source: Any) -> Localizations:
+def read_source(source: Any) -> Localizations:
     """Return a table from a file, a table or an array of columns."""
     if isinstance(source, Localizations):
         return source
     if isinstance(source, (str, Path)):
-        from zoo.io.tables import read_localizations
+        from zoo.io.table_files import read_table
 
-        return read_localizations(source)
+        return read_table(source)
     columns = np.asarray(source)
     if columns.ndim != 2 or columns.shape[1] < 2 or columns.dtype.kind not in "uif":
         raise BadInput(
@@ -201,7 +202,7 @@ def _read(source: Any) -> Localizations:
     return Localizations(x_nm=columns[:, 0], y_nm=columns[:, 1])
 
 
-def _sizes(
+def field_sizes(
     tables: list[Localizations], pixel_nm: float, field_um: float | None
 ) -> tuple[int, int]:
     """Return height and width of the drawing, px."""
@@ -217,7 +218,7 @@ def _sizes(
     return height, width
 
 
-def _histogram(
+def drawn_counts(
     table: Localizations, sizes: tuple[int, int], pixel_nm: float
 ) -> np.ndarray:
     """Return the number of localizations in every pixel, (y, x) float32."""
@@ -229,5 +230,6 @@ def _histogram(
     return counts.reshape(sizes).astype(np.float32)
 
 
-def _name(source: Any) -> str:
+def source_name(source: Any) -> str:
+    """Return what a source is called in messages."""
     return str(source) if isinstance(source, (str, Path)) else "table"

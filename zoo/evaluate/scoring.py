@@ -11,11 +11,15 @@ from zoo.core.test_set import Metrics, ScoreTable, TestSet, group_tables
 if TYPE_CHECKING:
     import numpy as np
 
+    from zoo.evaluate.further import Judgement
     from zoo.io.package import Package
     from zoo.predict.predictor import Predictor
     from zoo.predict.result import Result
 
 Progress = Callable[..., None]
+
+JUDGED_EVERY = 3
+"""Of so many cases of a test set the uncertainty of one is judged."""
 
 _CHUNK = 16  # frames read at once
 
@@ -80,7 +84,9 @@ def scores(
     package = open_package(name)
     test_set = frozen_test_set(package)
     metrics = score_package(package, test_set, progress=progress, **options)
-    return Scores(metrics, test_set.tables(metrics))
+    from zoo.evaluate.further import tables
+
+    return Scores(metrics, tables(test_set, metrics))
 
 
 def frozen_test_set(package: "Package") -> TestSet:
@@ -143,24 +149,43 @@ def score_package(
     Returns
     -------
     metrics : dict
-        Group, condition, metric, as `test_set` defines them.
+        Group, condition, metric, as `test_set` and, for images, `zoo.evaluate.further`
+        define them.
 
     Raises
     ------
     BadInput
         If the package returns nothing that the test set scores.
     """
+    from zoo.evaluate.further import (
+        invention_metrics,
+        judgement,
+        uncertainty_metrics,
+    )
     from zoo.predict.predictor import Predictor
 
     stated = {name: value for name, value in options.items() if value is not None}
-    predictor = Predictor(package, engine=engine, **{**test_set.wanted, **stated})
+    wanted = {**test_set.wanted, **stated}
+    sure = predictor = Predictor(package, engine=engine, **wanted)
+    if test_set.bench() is not None:  # of images
+        # it takes as long as the image, and a part of the cases tells what it is worth
+        predictor = Predictor(
+            package, engine=engine, **{"uncertainty": False, **wanted}
+        )
     scored: list[tuple[str, Any]] = []
-    for case in test_set.cases():
-        result = predictor.predict(case.input, pixel_size_nm=case.pixel_size_nm)
+    judged: list[Judgement] = []
+    for number, case in enumerate(test_set.cases()):
+        chosen = predictor if number % JUDGED_EVERY else sure
+        result = chosen.predict(case.input, pixel_size_nm=case.pixel_size_nm)
         scored.append((case.name, test_set.score(case, result)))
+        if (one := judgement(case, result)) is not None:
+            judged.append(one)
         if progress is not None:
             progress(len(scored))
-    return test_set.metrics(scored)
+    metrics = test_set.metrics(scored) | uncertainty_metrics(judged)
+    if test_set.bench() is None:
+        return metrics
+    return metrics | invention_metrics(predictor, test_set)
 
 
 def score_files(

@@ -16,6 +16,8 @@ import numpy as np
 
 from zoo.core.errors import BadInput
 from zoo.core.scaling import (
+    IMAGE_BLANK_SIGMAS,
+    IMAGE_BLANK_SPAN,
     IMAGE_CLIP,
     IMAGE_NOISE_SIGMAS,
     IMAGE_PEAK_OVER_MEDIAN,
@@ -140,7 +142,9 @@ def image_scales(recording: Readable, groups: Sequence[slice]) -> tuple[Scale, .
     """Find the scales of a recording of images, one for each group of channels.
 
     As `spot_scales`, with a low end below the noise and a smaller addition at the
-    high end, both fit for images that are sampled at Nyquist's rate.
+    high end, both fit for images that are sampled at Nyquist's rate.  Where next to
+    nothing rises above the noise, the range is wider: stretched noise looks like
+    structure to a network.
 
     Parameters
     ----------
@@ -156,7 +160,8 @@ def image_scales(recording: Readable, groups: Sequence[slice]) -> tuple[Scale, .
     """
     lows, highs, deviations = _bounds(recording, groups, noise=True)
     noise = IMAGE_NOISE_SIGMAS * deviations
-    tops = lows + IMAGE_PEAK_OVER_MEDIAN * (highs - lows)
+    spans = IMAGE_PEAK_OVER_MEDIAN * (highs - lows)
+    tops = lows + np.maximum(spans, _blank_spans(highs - lows, deviations))
     # without contrast there is nothing to scale, however strong the noise is
     return tuple(
         Scale(low=float(low - below), high=float(top), clip=IMAGE_CLIP)
@@ -164,6 +169,19 @@ def image_scales(recording: Readable, groups: Sequence[slice]) -> tuple[Scale, .
         else Scale(low=float(low), high=float(low), clip=IMAGE_CLIP)
         for low, top, below in zip(lows, tops, noise, strict=True)
     )
+
+
+def _blank_spans(ranges: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+    """Return the least span of images in which next to nothing rises above the noise.
+
+    `IMAGE_BLANK_SPAN` deviations of the noise where there is nothing else, falling to
+    none where there is structure; images without contrast have none.
+    """
+    none, some = (sigmas * deviations for sigmas in IMAGE_BLANK_SIGMAS)
+    blank = np.clip((some - ranges) / np.maximum(some - none, 1e-12), 0, 1)
+    least = IMAGE_PEAK_OVER_MEDIAN * ranges
+    spans = least + blank * (IMAGE_BLANK_SPAN * deviations - least)
+    return np.where(ranges > 0, spans, 0.0)
 
 
 FINDERS: dict[str, Finder] = {"spots": spot_scales, "image": image_scales}

@@ -44,7 +44,13 @@ TOLERANCES = {
     "stillness": Tolerance(1.0, 1.08, low=False),
     "noise_colour": Tolerance(1.0, 1.5, high=False),
     "constancy": Tolerance(1.0, 1.75, high=False),
-    "saturation": Tolerance(1.0, 100.0, low=False),
+    "saturation": Tolerance(1.0, 10.0, low=False),
+    "clipped": Tolerance(1.0, 2.5, low=False),
+    "grey_levels": Tolerance(1.0, 1.3, high=False),
+    "peak_counts": Tolerance(1.0, 1.0, low=False),
+    "range_used": Tolerance(1.0, 1.0, low=False),
+    "contrast": Tolerance(1.0, 1.2, high=False),
+    "fill": Tolerance(1.02, 1.05),
 }
 """By name of the condition."""
 USUAL = Tolerance(1.05, 1.15)
@@ -68,6 +74,24 @@ CONSEQUENCES = {
         "the image is sharper than the network's optics allow: not widefield, or "
         "sharpened already"
     ),
+    "saturation": "what is brighter than the camera's range is lost",
+    "clipped": (
+        "black was cut off or light was deconvolved: give the camera's own image"
+    ),
+    "grey_levels": (
+        "too few grey levels to show the noise: an export, not the camera's own image"
+    ),
+    "peak_counts": (
+        "no camera counts so far: a sum of images, which adds up haze and noise"
+    ),
+    "range_used": (
+        "contrast was stretched to the ends of the range, as in a screenshot or an "
+        "export: give the camera's own image"
+    ),
+    "contrast": (
+        "nothing rises above the noise: what the result shows is made of noise"
+    ),
+    "fill": "the field is empty, or nothing in it stands out",
     "oversampling": "the pixels are too coarse for what the image holds",
     "noise_colour": (
         "the noise is not that of a camera: enlarged, filtered or too coarsely sampled"
@@ -204,12 +228,12 @@ def _rounded(value: float | None) -> float | None:
 def condition_warnings(conditions: Iterable[Condition]) -> list[str]:
     """Return a line for every condition outside, with both numbers.
 
-    Saturation and the pixel size have words of their own elsewhere.
+    The pixel size has words of its own elsewhere.
     """
     lines: list[str] = []
     for condition in conditions:
         name = condition.measured.name
-        if condition.grade != "outside" or name in ("pixel_size_nm", "saturation"):
+        if condition.grade != "outside" or name == "pixel_size_nm":
             continue
         text = (
             f"{condition.measured.text}: {condition.numbers} lies outside the training "

@@ -1,7 +1,7 @@
 """Images and volumes: what a network restores, and where it cannot be trusted."""
 
-from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from zoo.tasks.conditions import (
     fine_sizes_nm,
     looks_super_resolved,
     pixel_size_warnings,
+    plain_number,
 )
+from zoo.tasks.uncertainty import UNCALIBRATED, Errors
 
 ERROR_MAP = (
     "Absolute difference between the input's widefield image and the blurred, scaled "
@@ -32,6 +34,22 @@ ERROR_MAP_MEANING = (
 """What a report says of it."""
 
 
+UNCERTAINTY = (
+    "Standard deviation of each pixel, in the intensities of the image: how far the "
+    "image differs for the recording turned by a quarter, and how bright it is, "
+    "calibrated on simulated scenes with known truth"
+)
+"""What an uncertainty says about itself."""
+
+BRIGHTNESS = 0.1
+"""Share of the brightness that counts to the score of a pixel: errors grow with the
+light, also those that all views share."""
+SMOOTH_PX = 1.0
+"""Standard deviation of the smoothing of the spread, px of the image."""
+VIEWS = 1
+"""Views besides the recording itself; ``benchmarks/uncertainty.py`` compares."""
+
+
 class ImageOptions(Options):
     """What a user may decide about images."""
 
@@ -40,6 +58,9 @@ class ImageOptions(Options):
     image of the same field: the network's own are arbitrary."""
     error_map: bool = True
     """Compare images with their input, where that is diffraction-limited."""
+    uncertainty: bool | None = None
+    """State how sure every pixel of an image is, which doubles the time; done where
+    the package knows its errors, unless told otherwise."""
 
 
 class ImageRestoration(Task):
@@ -56,9 +77,13 @@ class ImageRestoration(Task):
         "image.ome.tif",
         "volume.ome.tif",
         "error_map.ome.tif",
+        "uncertainty.ome.tif",
     )
 
     kind: Literal["image"] = "image"
+    errors: Errors | None = None
+    """Errors of pixels by their score, both in units of the output; see
+    `zoo.tasks.image.score`.  Measured on simulated scenes."""
 
     def start(
         self, recording: Recording, contract: Contract, options: Options
@@ -74,7 +99,43 @@ class ImageRestoration(Task):
             reason = "switched off"
         elif reason is None:
             reason = _no_reference(recording, contract)
-        return _Restoring(recording, contract, match=match, no_map=reason)
+        wanted: bool | None = getattr(options, "uncertainty", None)
+        if wanted is None:
+            wanted = self.errors is not None
+        return _Restoring(
+            recording,
+            contract,
+            match=match,
+            no_map=reason,
+            judged=wanted,
+            errors=self.errors,
+        )
+
+    def uncalibrated(self) -> Self:
+        """Return the task with scores in the place of errors."""
+        return self.model_copy(update={"errors": UNCALIBRATED})
+
+    def calibration(
+        self,
+        spread: Mapping[str, np.ndarray],
+        error: Mapping[str, np.ndarray],
+        weight: np.ndarray,
+    ) -> dict[str, Any]:
+        """Return errors by score; see `zoo.core.contract.Task.calibration`."""
+        from zoo.metrics.reliability import recalibrate  # needs SciPy
+
+        del weight
+        if "uncertainty" not in spread:
+            return {}
+        scores, errors = recalibrate(spread["uncertainty"], error["uncertainty"])
+        if not len(scores):
+            return {}
+        return {
+            "errors": Errors(
+                spread=tuple(float(f"{value:.5g}") for value in scores),
+                error=tuple(float(f"{value:.5g}") for value in errors),
+            )
+        }
 
     def postprocessing(self, grid: Grid) -> tuple[Operation, ...]:
         """Return the removal of values beyond the targets of the training."""
@@ -86,6 +147,20 @@ class ImageRestoration(Task):
         what = "volume" if "z" in grid.output_space else "image"
         scale = max(grid.scale(letter) for letter in grid.output_space)
         return what if scale == 1 else f"{scale}x finer {what}"
+
+
+def score(spread: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Return what the error of a pixel is told from, float32.
+
+    Parameters
+    ----------
+    spread, image : ([z,] y, x)
+        How far views differ, and the image itself; in units of the output.
+    """
+    from scipy.ndimage import gaussian_filter  # takes a while to import
+
+    variance = np.asarray(gaussian_filter(spread**2, SMOOTH_PX))
+    return np.sqrt(variance + (BRIGHTNESS * image) ** 2).astype(np.float32)
 
 
 def _incomparable(recording: Recording, contract: Contract) -> str | None:
@@ -122,9 +197,15 @@ class _Restoring:
         *,
         match: bool,
         no_map: str | None,
+        judged: bool,
+        errors: Errors | None,
     ) -> None:
         self._recording, self._contract = recording, contract
         self._match, self._no_map = match, no_map
+        self.views = VIEWS if judged else 0
+        self._errors = errors
+        self._spread: np.ndarray | None = None
+        self._squares, self._judged = 0.0, 0
         self._comparison: Comparison | None = None
         if no_map is None or match:
             self._comparison = Comparison(match=match)
@@ -140,33 +221,63 @@ class _Restoring:
         count = len(recording.groups) * len(grid.outputs)
         self._names = tuple(names) if len(names) == count else ()
         self._first: list[np.ndarray] = []
+        self._further: list[np.ndarray | None] = []
 
     def add(
         self, frames: np.ndarray, output: np.ndarray, first: int
     ) -> Iterator[Product]:
         """Compare further images with their input and hand them on."""
         errors = None
+        sigma = self._sigma(output)
         if self._comparison is not None:
             references = self._recording.reference(frames)
             if references is not None:
                 output, errors = self._comparison.add(references, output)
+                if sigma is not None and self._match:
+                    gains = self._comparison.metrics[-len(output) :, :, 3]
+                    lead = (len(output), *(1,) * (sigma.ndim - 2), -1)
+                    sigma = sigma * np.maximum(gains, 0).reshape(lead)
         if self._no_map is not None:
             errors = None
         if not first:
             shown = frames[0][..., self._recording.groups[0]].mean(axis=-1)
             self._first = [shown, self._shown(output[0])]
-            if errors is not None:
-                self._first.append(self._shown(errors[0]))
+            for further in (errors, sigma):
+                shown = None if further is None else self._shown(further[0])
+                self._further.append(shown)
         deep = "z" in self._axes
         yield self._image("volume" if deep else "image", output)
         if errors is not None:
             yield self._image("error_map", errors, ERROR_MAP)
+        if sigma is not None:
+            yield self._image("uncertainty", sigma, UNCERTAINTY)
+
+    def judge(self, spread: np.ndarray) -> None:
+        """Take how far views of the next frames differ."""
+        self._spread = spread
+
+    def _sigma(self, output: np.ndarray) -> np.ndarray | None:
+        """Return the standard deviation of every pixel, if views were compared."""
+        if self._spread is None:
+            return None
+        sigma = np.empty(output.shape, np.float32)
+        for target, spread, image in zip(sigma, self._spread, output, strict=True):
+            for channel in range(image.shape[-1]):
+                scores = score(spread[..., channel], image[..., channel])
+                known = self._errors
+                target[..., channel] = scores if known is None else known.at(scores)
+        self._spread = None
+        self._squares += float((sigma.astype(np.float64) ** 2).sum())
+        self._judged += sigma.size
+        return sigma
 
     def _image(self, name: str, array: np.ndarray, description: str = "") -> Image:
         resampling = self._recording.resampling
         if resampling is not None:
             scale = self._contract.grid.scale("x")
             array = resampling.back(array, scale=scale, axes=self._axes)
+            if name == "uncertainty":  # the interpolation overshoots
+                array = np.maximum(array, 0)
         return Image(
             name,
             array,
@@ -206,7 +317,26 @@ class _Restoring:
         else:
             report["error_map"] = comparison.summary(self._fine_nm.get("x"))
             report["error_map"]["meaning"] = ERROR_MAP_MEANING
+        report["uncertainty"] = self._trust()
         return report | self._output()
+
+    def _trust(self) -> dict[str, Any]:
+        """Return what the report says of the uncertainty."""
+        if not self.views:
+            reason = "switched off"
+            if self._errors is None:
+                reason = "the package does not know its errors; --uncertainty shows "
+                reason += "how far views differ"
+            return {"skipped": reason}
+        rms = (self._squares / max(self._judged, 1)) ** 0.5
+        return {
+            "views": self.views,
+            "calibrated": self._errors is not None,
+            "rms": plain_number(rms),
+            "meaning": UNCERTAINTY
+            if self._errors is not None
+            else "how far images of turned recordings differ; not calibrated",
+        }
 
     def _output(self) -> dict[str, Any]:
         """Return size and pixel of images that are on the grid of the file again."""
@@ -234,15 +364,14 @@ class _Restoring:
         count = int(np.prod([n for _, n in recording.outer]))
         for kind, n in (("frame", count), ("channel", len(recording.groups))):
             before += f", {kind} 1 of {n}" if n > 1 else ""
-        titles = [before, "restored", "error map"]
         rsp = self._comparison.metrics[0, 0, 0] if self._comparison else np.nan
-        if np.isfinite(rsp):
-            titles[2] += f", RSP {rsp:.3f}"
-        return [
-            Panel(
-                image if image.ndim == 2 else image.max(axis=0),
-                title,
-                "error" if title == titles[2] else "image",
-            )
-            for image, title in zip(self._first, titles, strict=False)
+        told = f"error map, RSP {rsp:.3f}" if np.isfinite(rsp) else "error map"
+        panels = [
+            Panel(image if image.ndim == 2 else image.max(axis=0), title, "image")
+            for image, title in zip(self._first, (before, "restored"), strict=False)
         ]
+        for image, title in zip(self._further, (told, "uncertainty"), strict=False):
+            if image is not None:
+                flat = image if image.ndim == 2 else image.max(axis=0)
+                panels.append(Panel(flat, title, "error"))
+        return panels

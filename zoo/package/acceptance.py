@@ -9,7 +9,15 @@ from zoo.package.trained import read_metrics
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zoo.core.recipe import Recipe
     from zoo.package.trained import Trained
+
+EVERY_IMAGE = (
+    Threshold(metric="invention/noise/false_filaments_per_100_um2", at_most=0.5),
+    Threshold(metric="invention/noise/false_spots_per_100_um2", at_most=2.0),
+    Threshold(metric="image_uncertainty/all/rank_element", at_least=0.5),
+)
+"""What is required of every image package for which it was measured."""
 
 
 class Accepted(NamedTuple):
@@ -42,8 +50,22 @@ class Accepted(NamedTuple):
 def accepted(trained: "Trained") -> Accepted | None:
     """Compare scores of a package with its recipe; None if it lacks one of them."""
     metrics = read_metrics(trained.folder)
-    bounds = trained.recipe.acceptance
-    return None if metrics is None or not bounds else within(bounds, metrics)
+    if metrics is None:
+        return None
+    bounds = bounds_of(trained.recipe, metrics)
+    return within(bounds, metrics) if bounds else None
+
+
+def bounds_of(recipe: "Recipe", metrics: Metrics) -> tuple[Threshold, ...]:
+    """Return what is required of a package: its recipe's bounds, and those of its kind.
+
+    Every image package that was tested for what it invents must make next to nothing
+    out of pure noise, and an uncertainty must predict the error.
+    """
+    further = tuple(
+        bound for bound in EVERY_IMAGE if bound.metric.partition("/")[0] in metrics
+    )
+    return recipe.acceptance + further
 
 
 def within(bounds: "Sequence[Threshold]", metrics: Metrics) -> Accepted:

@@ -16,7 +16,6 @@ from zoo.core.files import (
     replacing,
     scratch,
     swap_folder,
-    write_json,
     write_text,
 )
 from zoo.core.formats import FORMATS, KERAS, ONNX, SAVED_MODEL
@@ -41,12 +40,10 @@ from zoo.package.replacement import (
     require_own_archive,
     written_before,
 )
-from zoo.package.tensors import output_names
-from zoo.package.trained import METRICS, RECIPE, Trained, read_trained, record_of
+from zoo.package.scores import calibrated, write_metrics
+from zoo.package.tensors import output_names, test_size
+from zoo.package.trained import RECIPE, Trained, read_trained, record_of
 from zoo.package.zips import zip_folder
-
-DEFAULT_PX = {"z": 16, "y": 64, "x": 64}
-"""Lengths of the test image where the contract declares none, px."""
 
 
 def build_package(
@@ -197,8 +194,10 @@ def write_package(
     write_examples(folder, contract, image, output)
 
     current = trained._replace(folder=folder, export=versions)
+    if score:
+        current = calibrated(trained, current)
     write_text(folder / RECIPE, record_of(current, versions))
-    _write_metrics(trained, current, score=score)
+    write_metrics(trained, current, score=score)
     write_text(folder / "README.md", readme_text(current))
     rdf = describe(current)
     validate(rdf, folder)
@@ -256,6 +255,9 @@ def write_examples(
     grid = contract.grid
     pixel = _pixel_sizes(contract)
     fine = {a: pixel[a] / grid.scale(a) for a in pixel if a in grid.output_axes}
+    step = getattr(contract.task, "z_step_nm", None)
+    if grid.planes and step:
+        fine["z"] = step
     images: list[np.ndarray] = []
     letters: list[str] = []
     ends = (("input", image, grid.input_axes, pixel),
@@ -284,7 +286,8 @@ def cut_example(example: np.ndarray, contract: Contract, name: str) -> np.ndarra
     example
         ([z,] y, x, c) float32.
     contract
-        Declares axes and lengths; those that it leaves free are at most `DEFAULT_PX`.
+        Declares axes and lengths; those that it leaves free are at most
+        `zoo.package.tensors.test_size`.
     name
         Name of the package, for messages.
 
@@ -304,7 +307,7 @@ def cut_example(example: np.ndarray, contract: Contract, name: str) -> np.ndarra
         axis, size = grid.axes[letter], contract.declared_size(letter)
         length = example.shape[place]
         if size is None:  # the largest length that the network takes
-            most = min(length, DEFAULT_PX[letter])
+            most = min(length, test_size(grid, letter))
             steps = (most - axis.minimum) // axis.step
             size = axis.minimum + max(steps, 0) * axis.step
         if length < size:
@@ -346,25 +349,6 @@ def _further_results(trained: Trained) -> list[str]:
         return attachments(trained.folder)
     stated = trained.run.get("results", ())
     return [name for name in attachments(trained.folder) if name in stated]
-
-
-def _write_metrics(trained: Trained, current: Trained, *, score: bool) -> None:
-    """Keep the scores of kept weights, or measure them."""
-    folder = current.folder
-    known = trained.folder / METRICS
-    if trained.packaged and known.is_file():
-        shutil.copyfile(known, folder / METRICS)
-        return
-    if not score:
-        return
-    from zoo.evaluate.report import plain
-    from zoo.evaluate.scoring import score_package
-
-    # the predictor reads a complete package, the scores still missing in its card
-    write_text(folder / "README.md", readme_text(current))
-    write_text(folder / "rdf.yaml", to_yaml(describe(current)))
-    metrics = score_package(folder, current.recipe.test_set)
-    write_json(folder / METRICS, plain(metrics))
 
 
 def _keep_prose(

@@ -10,7 +10,9 @@ from zoo.core.contract import Contract, Range, conditions
 from zoo.core.names import label
 from zoo.core.network import Network
 from zoo.core.test_set import find_metric
+from zoo.evaluate.further import tables
 from zoo.package import own_card
+from zoo.package.acceptance import bounds_of
 from zoo.package.tensors import output_names
 from zoo.package.trained import Trained, read_metrics
 
@@ -113,10 +115,10 @@ def scores(trained: Trained) -> str:
                 for condition, row in table.rows.items()
             ],
         )
-        for table in trained.recipe.test_set.tables(metrics)
+        for table in tables(trained.recipe.test_set, metrics)
     ]
     rows = []
-    for bound in trained.recipe.acceptance:
+    for bound in bounds_of(trained.recipe, metrics):
         limits = []
         if bound.at_least is not None:
             limits.append(f"at least {bound.at_least:g}")
@@ -173,7 +175,9 @@ def _size_rows(contract: Contract) -> list[tuple[str, str, str]]:
             taken = f"{size} px, fixed"
         rows.append((" and ".join(_LENGTHS[a] for a in letters), taken, outcome))
     if grid.planes:
-        rows.append((_LENGTHS["z"], "–", f"{grid.planes} planes"))
+        step = getattr(contract.task, "z_step_nm", None)
+        apart = f", {step:.4g} nm apart" if step else ""
+        rows.append((_LENGTHS["z"], "–", f"{grid.planes} planes{apart}"))
     return rows
 
 

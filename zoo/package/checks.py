@@ -10,7 +10,7 @@ from pathlib import Path
 from zoo.core.errors import BadPackage
 from zoo.core.recipe import Recipe
 from zoo.io.package import Package, specs_folder
-from zoo.package.acceptance import within
+from zoo.package.acceptance import bounds_of, within
 from zoo.package.document import drifted, missing_sections, unwritten_sections
 from zoo.package.trained import declared_recipe, read_metrics
 from zoo.verify import Question, Report, verify
@@ -108,7 +108,7 @@ def scores(package: Package, *, strict: bool) -> str:
         if strict:
             raise BadPackage("the package has not been scored; zoo evaluate does")
         raise NotApplicable("the package has not been scored")
-    outcome = within(recipe.acceptance, metrics)
+    outcome = within(bounds_of(recipe, metrics), metrics)
     if outcome.missed:
         text = f"{outcome.sentence(recipe.name)}; outside: {', '.join(outcome.missed)}"
         raise BadPackage(text) if strict else NotApplicable(f"not published; {text}")

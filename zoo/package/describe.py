@@ -22,6 +22,7 @@ from zoo.core.errors import BadPackage
 from zoo.core.formats import FORMATS, KERAS, ONNX, SAVED_MODEL
 from zoo.core.network import Network
 from zoo.core.recipe import Budget, Loss
+from zoo.evaluate.further import headlines
 from zoo.package import own_card
 from zoo.package.acceptance import accepted
 from zoo.package.export import OPSET
@@ -32,6 +33,8 @@ from zoo.package.zips import read_members
 FORMAT_VERSION = "0.5.10"
 SECTION_VERSION = 2
 """Version of ``config.superres_zoo``."""
+VERSION = "0.1.0"
+"""Version of the packages, raised by a release that changes one."""
 AUTHORS = ("The superres-zoo authors",)
 LICENSE = "BSD-3-Clause"
 
@@ -109,7 +112,7 @@ def describe(trained: Trained) -> dict[str, Any]:
         further["bounds"] = {"held": outcome.held, "of": outcome.of}
     scores = read_metrics(trained.folder)
     if scores is not None:
-        further["evaluations"] = trained.recipe.test_set.headlines(scores)
+        further["evaluations"] = headlines(trained.recipe.test_set, scores)
     return describe_files(
         identity_of(trained),
         trained.folder,
@@ -156,6 +159,7 @@ def describe_files(
         "id": identity.name,
         "name": identity.title,
         "description": identity.summary,
+        "version": VERSION,
         "authors": [{"name": name} for name in identity.authors],
         "license": identity.licence or None,
         "cite": [{"text": network.paper.citation, "doi": network.paper.doi}],

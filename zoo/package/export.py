@@ -19,6 +19,7 @@ from zoo.core.errors import BadPackage
 from zoo.core.files import replacing
 from zoo.core.sim_pattern import ENTRANCE, LENGTH
 from zoo.io.keras_network import load_network
+from zoo.io.onnx_runtime import onnx_runtime
 from zoo.package.tensors import INPUT, OUTPUT
 from zoo.package.zips import read_members, write_zip
 
@@ -267,9 +268,7 @@ def _drop_new_keys(config: Any) -> None:
 
 
 def _onnx_output_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnx_runtime().InferenceSession(path, providers=["CPUExecutionProvider"])
     output: Any = session.run([OUTPUT], {INPUT: np.full(shape, 0.5, np.float32)})[0]
     return tuple(output.shape)
 

@@ -8,6 +8,13 @@ from zoo.package.acceptance import accepted
 from zoo.package.own import ANONYMOUS
 from zoo.package.trained import Trained
 
+OWN_PAIRS = "measured_images"
+"""Kind of the source that reads a user's own pairs of images."""
+TEST_SET = (
+    "The frozen test set is that of the recipe, made under its conditions: where they "
+    "were changed for the training, the scores say little."
+)
+
 
 def blocks(trained: Trained) -> dict[str, str]:
     """Return the generated parts of the card that only such a package has."""
@@ -27,12 +34,7 @@ def blocks(trained: Trained) -> dict[str, str]:
         "purpose": f"{recipe.summary}\n\n{_origin(trained)}",
         "intended": f"* Recordings under the conditions of its training: {within}.",
         "not-for": "\n".join(not_for),
-        "data": (
-            f"Training pairs came from the source `{recipe.source.kind}` under the "
-            "conditions below. The frozen test set is that of the recipe, made under "
-            "its conditions: where they were changed for the training, the scores say "
-            "little."
-        ),
+        "data": f"{_pairs(trained)} {TEST_SET}",
         "limits": "\n".join(limits),
     }
 
@@ -52,6 +54,8 @@ def repeat(trained: Trained) -> str:
     words = ["zoo train", trained.recipe.name]
     if run.get("budget"):
         words += ["--budget", str(run["budget"])]
+    if _on_own_pairs(trained):
+        words.append("--data PAIRS")
     words += [f"--set {setting}" for setting in _settings(trained)]
     if run.get("start"):
         words.append("--start WEIGHTS")
@@ -66,15 +70,49 @@ def _origin(trained: Trained) -> str:
     return (
         f"**This is not the published package `{trained.recipe.name}`.** It was "
         f"trained{who} with the recipe of that package"
-        + (f", changed in {changed}." if changed else ", unchanged.")
+        + (" on own pairs of images" if _on_own_pairs(trained) else "")
+        + (f", changed in {changed}." if changed else _unchanged(trained))
     )
+
+
+def _unchanged(trained: Trained) -> str:
+    return "." if _on_own_pairs(trained) else ", unchanged."
+
+
+def _on_own_pairs(trained: Trained) -> bool:
+    return trained.recipe.source.kind == OWN_PAIRS
+
+
+def _pairs(trained: Trained) -> str:
+    """Return where training pairs came from."""
+    if _on_own_pairs(trained):
+        return (
+            "Training pairs were images of its maker's microscopes, registered by "
+            "phase correlation; some files were held out."
+        )
+    kind = trained.recipe.source.kind
+    return f"Training pairs came from the source `{kind}` under the conditions below."
+
+
+def _comparison(trained: Trained) -> list[str]:
+    """Return what the training on own pairs did for held-out images."""
+    found = trained.run.get("comparison")
+    if not found:
+        return []
+    before, after = found["before"], found["after"]
+    return [
+        f"On {found['images']} held-out images of its maker PSNR went from "
+        f"{before['psnr']:.2f} to {after['psnr']:.2f} dB and SSIM from "
+        f"{before['ssim']:.3f} to {after['ssim']:.3f}; it became better on "
+        f"{found['better']}."
+    ]
 
 
 def _limits(trained: Trained) -> list[str]:
     outcome = accepted(trained)
     if outcome is None:
-        return ["It has not been scored; `zoo evaluate` does."]
-    lines = [f"It {outcome.sentence(trained.recipe.name)}."]
+        return [*_comparison(trained), "It has not been scored; `zoo evaluate` does."]
+    lines = [*_comparison(trained), f"It {outcome.sentence(trained.recipe.name)}."]
     return lines + [f"Outside its bound: {line}." for line in outcome.missed]
 
 

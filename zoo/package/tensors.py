@@ -20,6 +20,17 @@ SMALLEST = {"z": 8, "y": 64, "x": 64}
 """Least length that other programs are told to use where the network takes any, px;
 they try it and the next two, and shorter ones show a network little."""
 
+VOLUME_BYTES = 3 * 10**6
+"""Size from which test outputs are too large for a package, where a frame becomes a
+volume: the least length is then `VOLUME_PX`, and no halo is told, which a tile would
+have to exceed."""
+VOLUME_PX = 24
+"""Least length that other programs are told for frames that become large volumes, px;
+they take frames whole."""
+
+TEST_PX = {"z": 16, "y": 64, "x": 64}
+"""Lengths of the test image where the contract declares none, px."""
+
 
 def input_tensor(contract: Contract, folder: Path) -> dict[str, Any]:
     """Return the entry of the input.
@@ -72,7 +83,33 @@ def output_names(contract: Contract) -> tuple[str, ...]:
     return names
 
 
-def free_sizes(axis: Axis, letter: str) -> dict[str, int]:
+def smallest(grid: Grid, letter: str) -> int:
+    """Return the least length that other programs are told where none is declared."""
+    return VOLUME_PX if _is_large(grid) else SMALLEST[letter]
+
+
+def test_size(grid: Grid, letter: str) -> int:
+    """Return the length of the test image where the contract declares none, px."""
+    return VOLUME_PX if _is_large(grid) else TEST_PX[letter]
+
+
+def told(axis: Axis, grid: Grid) -> Axis:
+    """Return an axis as other programs are told of it; see `VOLUME_BYTES`."""
+    return axis.override(halo=0) if _is_large(grid) else axis
+
+
+def _is_large(grid: Grid) -> bool:
+    """Say whether the volume of the smallest tile is too large for a package."""
+    if not grid.planes or grid.is_fixed:
+        return False
+    voxels = grid.planes
+    for letter, axis in grid.axes.items():
+        least = max(2 * (axis.halo or 0) + axis.step, SMALLEST[letter])
+        voxels *= axis.scale * least
+    return 4 * voxels > VOLUME_BYTES
+
+
+def free_sizes(axis: Axis, letter: str, least: int | None = None) -> dict[str, int]:
     """Return least length and step that other programs are told, px.
 
     Examples
@@ -80,7 +117,8 @@ def free_sizes(axis: Axis, letter: str) -> dict[str, int]:
     >>> free_sizes(Axis(step=16, halo=40), "y")
     {'min': 97, 'step': 16}
     """
-    least = max(2 * (axis.halo or 0) + axis.step, SMALLEST[letter], axis.minimum)
+    shortest = SMALLEST[letter] if least is None else least
+    least = max(2 * (axis.halo or 0) + axis.step, shortest, axis.minimum)
     steps = math.ceil((least - axis.minimum) / axis.step)
     return {"min": axis.minimum + steps * axis.step, "step": axis.step}
 
@@ -152,7 +190,9 @@ def _input_axis(letter: str, contract: Contract) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "id": AXIS_NAMES[letter],
         "type": "space",
-        "size": free_sizes(axis, letter) if size is None else size,
+        "size": free_sizes(told(axis, grid), letter, smallest(grid, letter))
+        if size is None
+        else size,
         # The specification divides the two scales, the Java library of Fiji and Icy
         # multiplies by the output's alone; f^2 and f mean f to both.
         "scale": float(axis.scale**2),
@@ -171,7 +211,7 @@ def _output_axis(letter: str, contract: Contract) -> dict[str, Any]:
     name = AXIS_NAMES[letter]
     if letter not in grid.axes:
         return {"id": name, "type": "space", "size": grid.planes}
-    promise = grid.axes[letter]
+    promise = told(grid.axes[letter], grid)
     axis: dict[str, Any] = {
         "id": name,
         "type": "space",

@@ -43,6 +43,9 @@ class Trained(NamedTuple):
     """Whether `folder` is a package rather than a run."""
     own: Own | None = None
     """Identity of a package that is not the published one of the recipe."""
+    calibration: dict[str, Any] = {}
+    """Fields of the contract's task that state measured errors, which the recipe's
+    have already; none where a network has no such calibration."""
 
     @property
     def name(self) -> str:
@@ -77,6 +80,7 @@ def read_trained(folder: Path, *, recipe: Recipe | None = None) -> Trained:
     run = record.pop("run", {})
     export = record.pop("export", {})
     own = _read_own(record.pop("package", None), where=folder / RECIPE)
+    calibration = record.pop("calibration", {}) if packaged else {}
     if not packaged:
         run = _read_json(folder / RUN) if (folder / RUN).is_file() else run
         run |= {"history": history} if (history := _read_history(folder)) else {}
@@ -99,9 +103,28 @@ def read_trained(folder: Path, *, recipe: Recipe | None = None) -> Trained:
     chosen = {key.partition("__")[0] for key in run.get("settings", {})}
     kept = {f: getattr(base, f) for f in PRESENTATION if f not in chosen}
     current = current.model_copy(update=kept)
+    if not packaged:
+        current = current.objective.conclude(current, folder)
     if current.source != base.source:
         current = current.settled()
-    return Trained(folder, current, run, export, packaged, own)
+    trained = Trained(folder, current, run, export, packaged, own)
+    try:
+        return with_calibration(trained, calibration)
+    except ValueError as error:
+        raise BadPackage(
+            f"{folder / RECIPE} states a calibration that does not fit the task of "
+            f"{name}: {' '.join(str(error).split())}"
+        ) from error
+
+
+def with_calibration(trained: Trained, calibration: dict[str, Any]) -> Trained:
+    """Return a training whose package states the errors that were measured of it."""
+    if not calibration:
+        return trained
+    recipe = trained.recipe
+    changes = {f"contract__task__{name}": value for name, value in calibration.items()}
+    recipe = recipe.override(**changes)
+    return trained._replace(recipe=recipe, calibration=calibration)
 
 
 def rebuild(base: Recipe, record: dict[str, Any], *, where: Path) -> Recipe:
@@ -138,7 +161,8 @@ def record_of(trained: Trained, export: dict[str, Any]) -> str:
     places = ("data", "start_path")
     run = {key: value for key, value in trained.run.items() if key not in places}
     own = {} if trained.own is None else {"package": trained.own.model_dump()}
-    return to_json({**content, **own, "run": run, "export": export})
+    stated = {"calibration": c} if (c := trained.calibration) else {}
+    return to_json({**content, **own, **stated, "run": run, "export": export})
 
 
 def read_metrics(folder: Path) -> dict[str, Any] | None:

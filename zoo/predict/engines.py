@@ -20,6 +20,7 @@ from zoo.core.formats import FORMATS
 from zoo.core.grid import Grid
 from zoo.core.sim_pattern import ENTRANCE
 from zoo.io.keras_network import load_network
+from zoo.io.onnx_runtime import onnx_runtime
 from zoo.io.package import Package
 from zoo.predict.contract import read_contract
 
@@ -115,8 +116,7 @@ def _keras_only_gpu(usable: list[str]) -> bool:
     """Say whether a graphics card is there that only Keras can use."""
     if "keras" not in usable or not any(Path("/dev").glob("nvidia[0-9]*")):
         return False
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         return False
     if _keras_backend() == "jax":
@@ -171,8 +171,7 @@ class OnnxEngine:
     def __init__(
         self, path: Path, contract: Contract, threads: int | None = None
     ) -> None:
-        import onnxruntime
-
+        onnxruntime = onnx_runtime()
         self._path, self._contract = path, contract
         self.threads = thread_count() if threads is None else threads
         self._grid = contract.grid

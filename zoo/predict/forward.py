@@ -7,6 +7,7 @@ import numpy as np
 
 from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
+from zoo.core.parts import Part
 from zoo.core.processing import Operation, apply
 from zoo.inputs.recording import RESCALING
 from zoo.predict.engines import Engine
@@ -73,23 +74,15 @@ def forward(
     """
     grid = contract.grid
     count, *sizes, _ = frames.shape
-    before = contract.before
-    if scaled:
-        before = tuple(step for step in before if step["id"] not in RESCALING)
-    axes = f"b{grid.space}c"
-    ready = np.concatenate([apply(before, f[None], axes) for f in frames])
-    ready = ready.astype(np.float32, copy=False)
-    if plan.shape != tuple(sizes):
-        margins = [
-            (front, whole - size - front)
-            for front, whole, size in zip(plan.offset, plan.shape, sizes, strict=True)
-        ]
-        mode: Any = contract.input.border
-        ready = np.pad(ready, ((0, 0), *margins, (0, 0)), mode=mode)
-    rows = None
-    if knowledge is not None and engine.enterable:
-        rows = _rows(knowledge, plan, first=first, count=count)
-    batches = _calls(engine, contract, cut_batches(ready, plan.tiles, plan.batch), rows)
+    batches = _batches(
+        engine,
+        contract,
+        frames,
+        plan=plan,
+        scaled=scaled,
+        first=first,
+        knowledge=knowledge,
+    )
     scales = [grid.scale(letter) for letter in grid.space]
     if len(plan.tiles) == 1:
         whole = list(batches)
@@ -114,6 +107,108 @@ def forward(
     if finished is not output:
         _require_finite(finished, first, "the postprocessed output")
     return finished
+
+
+def forward_parts(
+    engine: Engine,
+    contract: Contract,
+    frames: np.ndarray,
+    *,
+    plan: Plan,
+    scaled: bool = False,
+    first: int = 0,
+    knowledge: Knowledge | None = None,
+) -> Iterator[Part]:
+    """Run a network on frames and yield its output tile by tile.
+
+    Every pixel of an output lies in the kept part of just one tile; around it a tile
+    holds the margin that the task asks for, as far as the frame reaches.  Outputs are
+    those of `forward`.
+
+    Parameters
+    ----------
+    engine, contract, frames, plan, scaled, first, knowledge
+        As for `forward`.
+
+    Raises
+    ------
+    BadPackage
+        As `forward`.
+    """
+    grid = contract.grid
+    _, *sizes, _ = frames.shape
+    scales = [grid.scale(letter) for letter in grid.space]
+    beyond = contract.task.margin(grid)
+    batches = _batches(
+        engine,
+        contract,
+        frames,
+        plan=plan,
+        scaled=scaled,
+        first=first,
+        knowledge=knowledge,
+    )
+    for i, output in enumerate(tile for batch in batches for tile in batch):
+        frame, number = divmod(i, len(plan.tiles))
+        new = output.ndim - 1 - len(scales)
+        whole = tuple(slice(0, n) for n in output.shape[:new])
+        start, inner, kept = [0] * new, list(whole), list(whole)
+        for span, front, size, scale in zip(
+            plan.tiles[number], plan.offset, sizes, scales, strict=True
+        ):
+            low, high = front, front + size  # the frame within its padding
+            begin = min(max(span.start, span.keep_start - beyond, low), high)
+            end = max(min(span.stop, span.keep_stop + beyond, high), begin)
+            keep = [min(max(n, begin), end) for n in (span.keep_start, span.keep_stop)]
+            start.append((begin - front) * scale)
+            inner.append(
+                slice((begin - span.start) * scale, (end - span.start) * scale)
+            )
+            kept.append(slice(*((n - begin) * scale for n in keep)))
+        values = output[*inner][None]
+        _require_finite(values, first + frame, "the network's output")
+        finished = _finished(values, contract.after, f"b{grid.output_space}c")
+        if finished is not values:
+            _require_finite(finished, first + frame, "the postprocessed output")
+        yield Part(frame, tuple(start), tuple(kept), finished[0])
+
+
+def comes_in_parts(contract: Contract, plan: Plan) -> bool:
+    """Say whether outputs can be handed on tile by tile: pixel by pixel processed."""
+    tiled = len(plan.tiles) > 1 and not plan.blended
+    return tiled and bool(contract.grid.output_space) and _pointwise(contract.after)
+
+
+def _batches(
+    engine: Engine,
+    contract: Contract,
+    frames: np.ndarray,
+    *,
+    plan: Plan,
+    scaled: bool,
+    first: int,
+    knowledge: Knowledge | None,
+) -> Iterator[np.ndarray]:
+    """Run the network on the tiles of preprocessed frames, batch by batch."""
+    grid = contract.grid
+    count, *sizes, _ = frames.shape
+    before = contract.before
+    if scaled:
+        before = tuple(step for step in before if step["id"] not in RESCALING)
+    axes = f"b{grid.space}c"
+    ready = np.concatenate([apply(before, f[None], axes) for f in frames])
+    ready = ready.astype(np.float32, copy=False)
+    if plan.shape != tuple(sizes):
+        margins = [
+            (front, whole - size - front)
+            for front, whole, size in zip(plan.offset, plan.shape, sizes, strict=True)
+        ]
+        mode: Any = contract.input.border
+        ready = np.pad(ready, ((0, 0), *margins, (0, 0)), mode=mode)
+    rows = None
+    if knowledge is not None and engine.enterable:
+        rows = _rows(knowledge, plan, first=first, count=count)
+    return _calls(engine, contract, cut_batches(ready, plan.tiles, plan.batch), rows)
 
 
 def _require_finite(output: np.ndarray, first: int, what: str) -> None:
@@ -186,11 +281,7 @@ def _finished(
     """Apply the postprocessing to each image."""
     if not operations:
         return output
-    pointwise = all(
-        step["id"] in _POINTWISE
-        and not any("percentile" in key for key in step.get("kwargs") or {})
-        for step in operations
-    )
+    pointwise = _pointwise(operations)
     finished = np.empty(output.shape, np.float32)
     # processing computes in float64; strips keep that from filling the memory
     along = output.shape[1]
@@ -202,3 +293,12 @@ def _finished(
                 strip = apply(operations, image[None, start : start + rows], axes)
             target[start : start + rows] = strip[0]
     return finished
+
+
+def _pointwise(operations: Sequence[Operation]) -> bool:
+    """Say whether operations change every pixel by itself."""
+    return all(
+        step["id"] in _POINTWISE
+        and not any("percentile" in key for key in step.get("kwargs") or {})
+        for step in operations
+    )

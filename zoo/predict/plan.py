@@ -14,8 +14,10 @@ MEMORY_BYTES = 900 * 10**6
 BYTES_PER_OUTPUT_PIXEL = 800
 """Memory of the layers per output pixel: measured 770 for Deep-STORM in ONNX Runtime,
 the most demanding network here, because it convolves on the fine grid."""
-BYTES_PER_PLANE = 8
-"""Further memory for every plane of depth that only the output has."""
+BYTES_PER_PLANE = 10
+"""Further memory for every plane of depth that only the output has: DeepSTORM3D, whose
+last layers are as wide as its volume is deep, takes 1.2 GB for a tile that counts as
+0.9 GB, of which the volume itself is a sixth."""
 UNDECLARED_HALO = 32
 """Overlap of tiles for packages that declare no halo, px."""
 SMALLEST_FRAME = 8
@@ -118,7 +120,8 @@ def make_plan(
         for whole, n, axis in zip(shape, lengths, axes, strict=True)
     ]
     budget = _budget(grid)
-    edges = _edges(contract, letters, shape, budget=budget, tile=tile)
+    margin = contract.task.margin(grid)
+    edges = _edges(contract, letters, shape, budget=budget, tile=tile, margin=margin)
     if not grid.output_space and (edges != shape or shape != lengths):
         raise BadInput(
             f"the package takes frames of {_times(edges)} px only, not "
@@ -127,7 +130,7 @@ def make_plan(
     tiles = plan_tiles(
         shape,
         tile=edges,
-        halo=[_halo(axis) for axis in axes],
+        halo=[_halo(axis) + margin for axis in axes],
         # tiles of one size all hold whole steps, wherever they start
         step=[1 if axis.size else axis.step for axis in axes],
         overlap=[axis.overlap for axis in axes],
@@ -199,6 +202,7 @@ def _edges(
     *,
     budget: int,
     tile: int | None,
+    margin: int = 0,
 ) -> list[int]:
     """Return the size of tiles; along a letter that stays whole, that of the frame."""
     axes = [contract.grid.axes[letter] for letter in letters]
@@ -223,15 +227,16 @@ def _edges(
         i = waiting.pop(0)
         edge = math.floor(left ** (1 / (len(waiting) + 1)) + 1e-9)
         if shape[i] > edge:
-            edges[i] = min(_inner_edge(axes[i], letters[i], edge), shape[i])
+            inner = _inner_edge(axes[i], letters[i], edge, margin)
+            edges[i] = min(inner, shape[i])
         left /= edges[i]
     return edges
 
 
-def _inner_edge(axis: Axis, letter: str, edge: int) -> int:
+def _inner_edge(axis: Axis, letter: str, edge: int, margin: int) -> int:
     """Return an edge that the network takes, near one that the memory allows."""
     low = _shortest(axis, letter)
-    edge = max(edge, low, 3 * _halo(axis) + axis.step)
+    edge = max(edge, low, 3 * (_halo(axis) + margin) + axis.step)
     return low + (edge - low) // axis.step * axis.step
 
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,29 +10,29 @@ from typing import Any
 
 import numpy as np
 
-from zoo.core.contract import Contract, Origin, Recording, Running
+from zoo.core.contract import Contract, Judging, Origin, Recording, Running
 from zoo.core.errors import BadInput
 from zoo.core.files import new_folder, write_json
+from zoo.core.parts import RunningParts
 from zoo.core.products import Product, Table
 from zoo.core.regions import Cutting
 from zoo.io.library import open_package
 from zoo.io.package import Package
 from zoo.predict.contract import read_contract
 from zoo.predict.engines import Engine, arranged, choose_engine, make_engine
-from zoo.predict.forward import forward
+from zoo.predict.forward import comes_in_parts, forward, forward_parts
 from zoo.predict.options import Chosen, split_options
 from zoo.predict.plan import Plan, make_plan
 from zoo.predict.preview import write_preview
+from zoo.predict.progress import Progress, shown, tile_progress
 from zoo.predict.repeats import Sparing
 from zoo.predict.report import Timing, build_report, warnings_of
 from zoo.predict.result import Memory, Result, Sink
 from zoo.predict.tuning import tuned
+from zoo.predict.views import Seen, spread, symmetries
 from zoo.predict.writing import PREVIEW, REPORT, FolderWriter, result_files
 
 __all__ = ["Predictor", "Result"]
-
-Progress = Callable[[int, int], None]
-"""Called with the frames done and the frames in all."""
 
 
 class Predictor:
@@ -122,7 +122,8 @@ class Predictor:
         pixel_size_nm
             Edge of a camera pixel; overrides the file's.
         progress
-            Called after every few frames.
+            Called with what is done and all there is: tiles, or frames where a frame is
+            one.  Without, a bar is drawn in notebooks and interactive sessions.
 
         Raises
         ------
@@ -134,7 +135,8 @@ class Predictor:
         recording = self._open(source, pixel_size_nm)
         try:
             running, plan = self._start(recording)
-            report = self._run(recording, running, plan, memory, progress)
+            with shown(progress) as bar:
+                report = self._run(recording, running, plan, memory, bar)
         finally:
             recording.close()
         return Result(
@@ -197,7 +199,8 @@ class Predictor:
                 ) as part,
                 FolderWriter(part) as writer,
             ):
-                report = self._run(recording, running, plan, writer, progress)
+                with shown(progress) as bar:
+                    report = self._run(recording, running, plan, writer, bar)
                 writer.finish()
                 panels = running.preview()
                 write_preview(
@@ -255,9 +258,47 @@ class Predictor:
         task = self.contract.task
         return task.start(recording, self.contract, self.options.task), plan
 
-    def _output(
+    def _products(
         self,
         recording: Recording,
+        running: Running,
+        frames: np.ndarray,
+        engine: Engine,
+        plan: Plan,
+        first: int,
+    ) -> Iterable[Product]:
+        """Return what the task makes of frames, tile by tile where it can."""
+        if not (
+            isinstance(running, RunningParts)
+            and len(recording.groups) == 1
+            and comes_in_parts(self.contract, plan)
+        ):
+            output = self._output(recording, frames, engine, plan, first)
+            if isinstance(running, Judging) and running.views:
+
+                def run(seen: Seen, turned: np.ndarray) -> np.ndarray:
+                    other = plan if seen.upright else self._plan(seen.sizes)
+                    return self._output(seen, turned, engine, other, first)
+
+                ways = symmetries(self.contract, running.views)
+                running.judge(spread(recording, ways, frames, output, run))
+            return running.add(frames, output, first)
+        part = frames[..., recording.groups[0]]
+        scaled = recording.scaled(part, 0)
+        parts = forward_parts(
+            engine,
+            self.contract,
+            part if scaled is None else scaled,
+            plan=plan,
+            scaled=scaled is not None,
+            first=first,
+            knowledge=recording.knowledge,
+        )
+        return running.add_parts(frames, parts, first)
+
+    def _output(
+        self,
+        recording: Recording | Seen,
         frames: np.ndarray,
         engine: Engine,
         plan: Plan,
@@ -300,15 +341,19 @@ class Predictor:
             batch_size=self.batch_size,
             tile=self.tile,
         )
-        engine = Sparing(choice.engine, fixed=self.contract.batch is not None)
         plan = choice.plan
+        by_tile = tile_progress(recording, plan, progress)
+        engine = Sparing(
+            choice.engine, fixed=self.contract.batch is not None, advance=by_tile
+        )
         chunk = max(1, plan.chunk // len(recording.groups))
         for first, frames in recording.chunks(chunk):
-            output = self._output(recording, frames, engine, plan, first)
-            for product in running.add(frames, output, first):
+            for product in self._products(
+                recording, running, frames, engine, plan, first
+            ):
                 sink.take(_placed(product, recording.origin))
             timing.note(_further(recording, timing.frames, len(frames)))
-            if progress is not None:
+            if progress is not None and by_tile is None:
                 progress(timing.frames, recording.frames)
         timing.note(_further(recording, timing.frames, 0))
         for product in running.finish():

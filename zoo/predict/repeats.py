@@ -6,6 +6,8 @@ the noise* proves nothing for a convolutional network: its output has no useful 
 that holds for all noise of an amplitude, so noisy tiles are always computed.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from zoo.predict.engines import Engine
@@ -25,10 +27,18 @@ class Sparing:
         The network.
     fixed
         Whether it takes batches of one size only; then every tile is computed.
+    advance
+        Called with the number of tiles so far, behind every batch.
     """
 
-    def __init__(self, engine: Engine, *, fixed: bool = False) -> None:
-        self._engine, self._fixed = engine, fixed
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        fixed: bool = False,
+        advance: Callable[[int], None] | None = None,
+    ) -> None:
+        self._engine, self._fixed, self._advance = engine, fixed, advance
         self.name, self.entry = engine.name, engine.entry
         self.versions, self.device = engine.versions, engine.device
         self.enterable, self.threads = engine.enterable, engine.threads
@@ -40,7 +50,13 @@ class Sparing:
 
     def __call__(self, batch: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Run the network on the tiles that differ; see `Engine`."""
+        output = self._output(batch, rows)
         self.tiles += len(batch)
+        if self._advance is not None:
+            self._advance(self.tiles)
+        return output
+
+    def _output(self, batch: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
         if self._fixed or rows is not None:  # what is known of tiles differs, too
             self.computed += len(batch)
             return self._engine(batch, rows)

@@ -1,7 +1,7 @@
 """Density of emitters on a finer grid: localizations and their image."""
 
-from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -10,13 +10,15 @@ from zoo.core.contract import Contract, Options, Recording, Task
 from zoo.core.errors import BadInput, BadPackage
 from zoo.core.grid import Grid
 from zoo.core.processing import Operation
-from zoo.core.products import Image, Panel, Product, Table
+from zoo.core.products import Image, Movie, Panel, Product, Table
 from zoo.tasks.conditions import fine_sizes_nm, pixel_size_warnings
-from zoo.tasks.localization import add_histogram, localize
+from zoo.tasks.localization import add_gaussians, add_histogram, localize
 from zoo.tasks.refining import Refinement, RefineOptions
+from zoo.tasks.rendering import RenderOptions
+from zoo.tasks.uncertainty import UNCALIBRATED, Errors, fit_errors
 
 
-class DensityOptions(RefineOptions):
+class DensityOptions(RefineOptions, RenderOptions):
     """What a user may decide about localizations."""
 
     threshold: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -25,6 +27,8 @@ class DensityOptions(RefineOptions):
     density: bool = False
     """Also write the network's own output, summed over all frames, as
     density.ome.tif."""
+    picasso: bool = False
+    """Write localizations of a movie for Picasso, too: HDF5 and YAML."""
 
 
 class Density(Task):
@@ -43,6 +47,8 @@ class Density(Task):
         "localizations.csv",
         "reconstruction.ome.tif",
         "density.ome.tif",
+        "localizations.hdf5",
+        "localizations.yaml",
     )
 
     kind: Literal["density"] = "density"
@@ -62,6 +68,11 @@ class Density(Task):
     z_step_nm: float | None = Field(default=None, gt=0)
     """Distance of planes of depth in the output, nm; that of the recording's planes,
     refined, if left out."""
+    errors: Errors | None = None
+    """Errors of localizations along x and y by the spread of the response, fine px;
+    none are stated if left out."""
+    errors_z: Errors | None = None
+    """The same along depth, planes."""
 
     def start(
         self, recording: Recording, contract: Contract, options: Options
@@ -84,16 +95,50 @@ class Density(Task):
                 "localizations are made of one; select one and save it alone"
             )
         threshold: float | None = getattr(options, "threshold", None)
+        chosen = options if isinstance(options, DensityOptions) else DensityOptions()
+        gaussian = chosen.render == "gaussian"
+        if gaussian and self.errors is None and not chosen.refine:
+            raise BadInput(
+                "the package states no uncertainties, of which --render gaussian would "
+                "draw; leave it out or give --refine"
+            )
         return _Localizing(
             self,
             recording,
             contract,
             self.threshold if threshold is None else threshold,
-            density=bool(getattr(options, "density", False)),
-            refinement=Refinement(options, recording)
-            if isinstance(options, RefineOptions) and options.refine
-            else None,
+            density=chosen.density,
+            gaussian=gaussian,
+            picasso=chosen.picasso,
+            refinement=Refinement(chosen, recording) if chosen.refine else None,
         )
+
+    def uncalibrated(self) -> Self:
+        """Return the task with spreads in the place of errors."""
+        raw = {"errors": UNCALIBRATED, "errors_z": UNCALIBRATED}
+        return self.model_copy(update=raw)
+
+    def calibration(
+        self,
+        spread: Mapping[str, np.ndarray],
+        error: Mapping[str, np.ndarray],
+        weight: np.ndarray,
+    ) -> dict[str, Any]:
+        """Return errors by spread; see `zoo.core.contract.Task.calibration`."""
+        fields = {"uncertainty_nm": "errors", "uncertainty_z_nm": "errors_z"}
+        return {
+            field: fitted
+            for column, field in fields.items()
+            if column in spread
+            and (
+                fitted := fit_errors(
+                    spread[column],
+                    error[column],
+                    weight,
+                    response=spread.get("response") if field == "errors" else None,
+                )
+            )
+        }
 
     def postprocessing(self, grid: Grid) -> tuple[Operation, ...]:
         """Return the removal of negative densities."""
@@ -108,6 +153,7 @@ class Density(Task):
 
 _MEANING = {
     "reconstruction": "Localizations per pixel, all frames",
+    "gaussian": "Localizations as Gaussians of their uncertainty, all frames",
     "density": "Output of the network, summed over all frames",
 }
 
@@ -123,10 +169,12 @@ class _Localizing:
         threshold: float,
         *,
         density: bool,
+        gaussian: bool,
+        picasso: bool,
         refinement: Refinement | None,
     ) -> None:
         self._task, self._recording, self._contract = task, recording, contract
-        self._keep_density = density
+        self._keep_density, self._gaussian = density, gaussian
         self._threshold, self._refinement = threshold, refinement
         self._pixel_nm = fine_sizes_nm(recording, contract)
         deep = "z" in contract.grid.output_space
@@ -145,6 +193,12 @@ class _Localizing:
         self._image = self._sum = np.zeros((0,) * len(self._axes), np.float32)
         self._input = np.zeros((0, 0))
         self._frames = self._rows = 0
+        self._variance_nm2 = 0.0
+        self._movie: Movie | None = None
+        if picasso:
+            height, width = recording.sizes["y"], recording.sizes["x"]
+            pixel_nm = recording.pixel_size_nm["x"]
+            self._movie = Movie(recording.frames, height, width, pixel_nm)
 
     def add(
         self, frames: np.ndarray, output: np.ndarray, first: int
@@ -172,29 +226,36 @@ class _Localizing:
             z_step_nm=self._pixel_nm.get("z"),
             z_first_nm=self._task.z_first_nm,
             window_planes=self._task.window_planes,
+            errors=self._task.errors,
+            errors_z=self._task.errors_z,
         )
         if self._refinement is not None:
             rows = self._refinement.fitted(frames, rows, first)
         self._rows += len(rows)
-        add_histogram(
+        if rows.uncertainty_nm is not None:
+            self._variance_nm2 += float(np.sum(rows.uncertainty_nm**2))
+        draw = add_gaussians if self._gaussian else add_histogram
+        draw(
             self._image,
             rows,
             pixel_nm=self._pixel_nm["x"],
             z_step_nm=self._pixel_nm.get("z"),
             z_first_nm=self._task.z_first_nm,
         )
-        yield Table("localizations", rows)
+        yield Table("localizations", rows, movie=self._movie)
 
     def finish(self) -> Iterator[Product]:
         """Yield the image of the table and, if wanted, the sum of all densities."""
-        kept = {"density": self._sum} if self._keep_density else {}
-        for name, array in ({"reconstruction": self._image} | kept).items():
+        drawn = "gaussian" if self._gaussian else "reconstruction"
+        images = [("reconstruction", self._image, drawn)]
+        images += [("density", self._sum, "density")] if self._keep_density else []
+        for name, array, meaning in images:
             yield Image(
                 name,
                 array,
                 self._axes,
                 pixel_size_nm=self._pixel_nm,
-                description=_MEANING[name],
+                description=_MEANING[meaning],
             )
 
     def warnings(self) -> list[str]:
@@ -223,7 +284,17 @@ class _Localizing:
         }
         if "z" in self._axes:
             options["window_planes"] = task.window_planes or task.window_px
-        report = {"localizations": self._rows, "options": options}
+        if self._gaussian:
+            options["render"] = "gaussian"
+        report: dict[str, Any] = {"localizations": self._rows, "options": options}
+        if task.errors is not None or self._refinement is not None:
+            mean = (self._variance_nm2 / max(self._rows, 1)) ** 0.5
+            report["uncertainty"] = {
+                "origin": "bound of the fit"
+                if self._refinement is not None
+                else "spread of the response, calibrated on simulated movies",
+                "rms_nm": round(mean, 2) if self._rows else None,
+            }
         if self._refinement is None:
             return report
         fit = self._refinement.report()

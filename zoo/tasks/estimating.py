@@ -38,6 +38,8 @@ class Estimating:
         Part of an emitter's light that may be left unexplained.
     picasso
         Whether the table is to be written for Picasso.
+    gaussian
+        Whether the image is made of Gaussians as wide as the uncertainties.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Estimating:
         refine: bool,
         max_misfit: float,
         picasso: bool,
+        gaussian: bool = False,
     ) -> None:
         self._recording, self._contract = recording, contract
         self._columns, self._max_misfit = columns, max_misfit
+        self._gaussian = gaussian
         self._factors = np.array(factors or (1.0,) * len(columns))
         if per_pixel:
             self._factors *= _pixel_factors(columns, per_pixel, recording)
@@ -96,7 +100,10 @@ class Estimating:
                 )
             if {"x_nm", "y_nm"} <= set(columns):
                 self._rendering = Rendering(
-                    field, pixel_nm=self._pixel_nm, z_range_nm=self._depths
+                    field,
+                    pixel_nm=self._pixel_nm,
+                    z_range_nm=self._depths,
+                    gaussian=gaussian,
                 )
 
     def add(
@@ -129,7 +136,9 @@ class Estimating:
                 self._rendering.histogram,
                 "yx",
                 pixel_size_nm={"y": edge, "x": edge},
-                description="localizations per pixel",
+                description="localizations as Gaussians of their uncertainty"
+                if self._gaussian
+                else "localizations per pixel",
             )
 
     def _table(self) -> Table:

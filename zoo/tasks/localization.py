@@ -1,11 +1,14 @@
 """Localizations from maps of the density of emitters, in two or three dimensions."""
 
-from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
 from zoo.core.localizations import Localizations
+from zoo.tasks.peaks import find_peaks
+from zoo.tasks.uncertainty import Errors
+
+_SIGMAS = 4.0  # up to which a Gaussian is drawn
 
 
 def localize(
@@ -20,6 +23,8 @@ def localize(
     z_step_nm: float | None = None,
     z_first_nm: float | None = None,
     window_planes: int | None = None,
+    errors: Errors | None = None,
+    errors_z: Errors | None = None,
 ) -> Localizations:
     """Find the emitters in density maps: local maxima and their centre of gravity.
 
@@ -63,11 +68,15 @@ def localize(
     window_planes
         Height of both windows along depth, planes, odd; that of each along y and x if
         left out.
+    errors, errors_z
+        Errors that go with response and its spread in the centroid window, along y and
+        x and along depth.
 
     Returns
     -------
     Localizations
-        With ``x_nm``, ``y_nm``, perhaps ``z_nm``, ``frame``, ``response``; frame by
+        With ``x_nm``, ``y_nm``, perhaps ``z_nm``, ``frame``, ``response``, and
+        ``uncertainty_nm`` and ``uncertainty_z_nm`` where errors are known; frame by
         frame, plane by plane, row by row.
 
     Raises
@@ -103,35 +112,24 @@ def localize(
     )
     # a sum above the threshold needs a peak above its share of the window
     level = threshold * ideal_peak / np.prod(centroids)
-    frame, *place = _maxima(density, level, windows)
-
-    reach = [np.arange(edge) - edge // 2 for edge in centroids]
-    offsets = [d.ravel() for d in np.meshgrid(*reach, indexing="ij")]
-    positions = [p[:, None] + d for p, d in zip(place, offsets, strict=True)]
-    sizes = density.shape[1:]
-    inside = np.ones(positions[0].shape, bool)
-    for position, size in zip(positions, sizes, strict=True):
-        inside &= (position >= 0) & (position < size)
-    index = [p.clip(0, n - 1) for p, n in zip(positions, sizes, strict=True)]
-    weights = density[frame[:, None], *index].astype(float)
-    weights = np.where(inside, weights.clip(0), 0)
-    mass = weights.sum(axis=1)
-    centres = [
-        p + 0.5 + weights @ d / mass for p, d in zip(place, offsets, strict=True)
-    ]
-    plateau, first = _plateaus(frame, place, sizes, windows)
-    members = np.maximum(np.bincount(plateau), 1)
-    *centres, mass = (np.bincount(plateau, v) / members for v in (*centres, mass))
+    peaks = find_peaks(density, level=level, windows=windows, centroids=centroids)
     columns = {
-        "x_nm": centres[-1] * pixel_size_nm,
-        "y_nm": centres[-2] * pixel_size_nm,
-        "frame": frame[first] + first_frame,
-        "response": mass / ideal_peak,
+        "x_nm": peaks.centre[-1] * pixel_size_nm,
+        "y_nm": peaks.centre[-2] * pixel_size_nm,
+        "frame": peaks.frame + first_frame,
+        "response": peaks.mass / ideal_peak,
     }
     if deep and z_step_nm is not None:
         start = 0.5 * z_step_nm if z_first_nm is None else z_first_nm
-        columns["z_nm"] = start + (centres[0] - 0.5) * z_step_nm
-    return Localizations(**columns).select(mass > threshold * ideal_peak)
+        columns["z_nm"] = start + (peaks.centre[0] - 0.5) * z_step_nm
+        if errors_z is not None:
+            spread = np.sqrt(peaks.variance[0])
+            columns["uncertainty_z_nm"] = errors_z.at(spread) * z_step_nm
+    if errors is not None:
+        spread = np.sqrt((peaks.variance[-2] + peaks.variance[-1]) / 2)
+        stated = errors.at(spread, columns["response"])
+        columns["uncertainty_nm"] = stated * pixel_size_nm
+    return Localizations(**columns).select(peaks.mass > threshold * ideal_peak)
 
 
 def add_histogram(
@@ -175,6 +173,85 @@ def add_histogram(
     np.add.at(image, tuple(place[inside] for place in places), 1)
 
 
+def add_gaussians(
+    image: np.ndarray,
+    rows: Localizations,
+    *,
+    pixel_nm: float,
+    z_step_nm: float | None = None,
+    z_first_nm: float | None = None,
+) -> None:
+    """Draw localizations as Gaussians of their uncertainty, each of unit sum.
+
+    Pixels hold the integral of the Gaussian over their area, so that uncertainties far
+    below a pixel give one pixel and the image sums to the number of localizations less
+    what falls beyond its border.  In a volume each is drawn in the plane of its depth.
+
+    Parameters
+    ----------
+    image
+        ([z,] y, x) what was drawn so far, in C order; changed.
+    rows
+        Localizations with ``uncertainty_nm``.
+    pixel_nm
+        Edge of a pixel.
+    z_step_nm, z_first_nm
+        Depths of its planes, as in `localize`.
+
+    Raises
+    ------
+    ValueError
+        If the localizations have no uncertainties.
+
+    Examples
+    --------
+    >>> image = np.zeros((9, 9))
+    >>> one = np.array([45.0])
+    >>> rows = Localizations(x_nm=one, y_nm=one, uncertainty_nm=np.array([10.0]))
+    >>> add_gaussians(image, rows, pixel_nm=10.0)
+    >>> round(float(image.sum()), 3), round(float(image[4, 4]), 3)
+    (1.0, 0.147)
+    """
+    if rows.uncertainty_nm is None:
+        raise ValueError("Gaussians are drawn of localizations with uncertainty_nm")
+    sigma_px = np.maximum(rows.uncertainty_nm / pixel_nm, 1e-6)
+    reach = np.ceil(_SIGMAS * sigma_px).astype(int)
+    y_px, x_px = rows.y_nm / pixel_nm, rows.x_nm / pixel_nm
+    plane = np.zeros(len(rows), int)
+    if image.ndim == 3 and z_step_nm is not None and rows.z_nm is not None:
+        first = 0.5 * z_step_nm if z_first_nm is None else z_first_nm
+        plane = np.floor((rows.z_nm - first) / z_step_nm + 0.5).astype(int)
+    count, height, width = image.shape if image.ndim == 3 else (1, *image.shape)
+    flat = image.reshape(-1)  # a view
+    for edge in np.unique(reach):
+        chosen = np.flatnonzero((reach == edge) & (plane >= 0) & (plane < count))
+        for part in np.array_split(chosen, max(1, len(chosen) * (2 * edge + 1) >> 20)):
+            y, along_y = _integrals(y_px[part], sigma_px[part], edge, height)
+            x, along_x = _integrals(x_px[part], sigma_px[part], edge, width)
+            y += plane[part][:, None] * height
+            for i, j in product(range(2 * edge + 1), repeat=2):
+                light = along_y[:, i] * along_x[:, j]
+                # of equal types, which NumPy adds faster
+                np.add.at(flat, y[:, i] * width + x[:, j], light.astype(flat.dtype))
+
+
+def _integrals(
+    place_px: np.ndarray, sigma_px: np.ndarray, reach: int, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels around places and the shares of a Gaussian in them, (n, 2r + 1).
+
+    Pixels beyond an axis of some length have no share and are replaced by its ends.
+    """
+    from zoo.physics.psf import edge_integrals  # SciPy takes a while to import
+
+    first = np.floor(place_px).astype(int) - reach
+    shares = edge_integrals(place_px - first, 2 * reach + 1, sigma_px=sigma_px)
+    shares /= shares.sum(axis=1, keepdims=True)
+    pixels = first[:, None] + np.arange(2 * reach + 1)
+    within = (pixels >= 0) & (pixels < length)
+    return pixels.clip(0, length - 1), np.where(within, shares, 0.0)
+
+
 def _edges(window: int, planes: int | None, deep: bool) -> tuple[int, ...]:
     """Return the edges of a window along the axes of a map."""
     return (planes or window, window, window) if deep else (window, window)
@@ -187,79 +264,3 @@ def _check(*windows: int, **positive: float) -> None:
     for name, value in positive.items():
         if not value > 0:
             raise ValueError(f"{name} must be positive, not {value}")
-
-
-def _maxima(
-    density: np.ndarray, level: float, windows: Sequence[int]
-) -> list[np.ndarray]:
-    """Return frame and place of pixels above `level` that lead their window.
-
-    Only pixels above the level are compared with their neighbours; they are few,
-    which makes this faster than a maximum filter over the whole map.
-    """
-    frame, *place = np.nonzero(density > level)
-    sizes = density.shape[1:]
-    # the rings outwards: most pixels already lose against a direct neighbour
-    around = product(*(range(-(edge // 2), edge // 2 + 1) for edge in windows))
-    offsets = sorted(
-        (offset for offset in around if any(offset)),
-        key=lambda offset: max(map(abs, offset)),
-    )
-    for offset in offsets:
-        # outside pixels are replaced by one inside the window: it competes anyway
-        other = [
-            (p + d).clip(0, n - 1) for p, d, n in zip(place, offset, sizes, strict=True)
-        ]
-        leads = density[frame, *place] >= density[frame, *other]
-        frame, place = frame[leads], [p[leads] for p in place]
-    return [frame, *place]
-
-
-def _plateaus(
-    frame: np.ndarray,
-    place: Sequence[np.ndarray],
-    sizes: Sequence[int],
-    windows: Sequence[int],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give maxima within each other's window the same number.
-
-    Returns
-    -------
-    number, first
-        The plateau of each maximum, and the first maximum of each plateau.
-    """
-    flat = frame
-    for position, size in zip(place, sizes, strict=True):
-        flat = flat * size + position
-    pairs: list[np.ndarray] = []
-    for offset in product(*(range(-(e // 2), e // 2 + 1) for e in windows)):
-        if offset <= (0,) * len(offset):
-            continue  # each pair once, from its earlier member
-        inside = np.ones(len(flat), bool)
-        step = 0
-        for position, d, size in zip(place, offset, sizes, strict=True):
-            inside &= (position + d >= 0) & (position + d < size)
-            step = step * size + d
-        here = np.flatnonzero(inside)
-        sought = flat[here] + step
-        there = np.searchsorted(flat, sought)
-        met = there < len(flat)
-        met[met] = flat[there[met]] == sought[met]
-        pairs.append(np.stack([here[met], there[met]]))
-    joined = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), int)
-    group = _connected(len(flat), joined[0], joined[1])
-    first, number = np.unique(group, return_inverse=True)
-    return number, first
-
-
-def _connected(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Give all items that pairs connect the number of their smallest member."""
-    group = np.arange(count)
-    while True:
-        before = group.copy()
-        lowest = np.minimum(group[first], group[second])
-        np.minimum.at(group, first, lowest)
-        np.minimum.at(group, second, lowest)
-        group = group[group]
-        if np.array_equal(group, before):
-            return group

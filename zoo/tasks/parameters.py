@@ -12,6 +12,7 @@ from zoo.core.names import label, near
 from zoo.core.regions import Cutting
 from zoo.physics.pupil import PupilOptics
 from zoo.tasks.estimating import Estimating
+from zoo.tasks.rendering import RenderOptions
 
 COLUMNS = tuple(
     name for name in Localizations.__dataclass_fields__ if name not in ("frame",)
@@ -19,7 +20,7 @@ COLUMNS = tuple(
 """Columns that a network may estimate."""
 
 
-class ParameterOptions(Options):
+class ParameterOptions(RenderOptions):
     """What a user may decide about estimates."""
 
     refine: bool = False
@@ -113,6 +114,18 @@ class Parameters(Task):
                 f"{recording.source} holds regions, Picasso takes places in a movie; "
                 "leave out --picasso"
             )
+        gaussian = chosen.render == "gaussian"
+        if gaussian and not isinstance(recording, Cutting):
+            raise BadInput(
+                f"{recording.source} holds regions, of which no image is made; leave "
+                "out --render"
+            )
+        stated = {"uncertainty_x_nm", "uncertainty_y_nm"} <= set(self.columns)
+        if gaussian and optics is None and not stated:
+            raise BadInput(
+                "the package states no uncertainties, of which --render gaussian would "
+                "draw; leave it out"
+            )
         return Estimating(
             recording,
             contract,
@@ -124,6 +137,7 @@ class Parameters(Task):
             refine=chosen.refine,
             max_misfit=chosen.max_misfit,
             picasso=chosen.picasso,
+            gaussian=gaussian,
         )
 
     def products(self, grid: Grid) -> str:

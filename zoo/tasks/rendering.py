@@ -1,11 +1,14 @@
 """Localizations as images: how many lie where, and how deep."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
+from zoo.core.contract import Options
 from zoo.core.localizations import Localizations
 from zoo.core.products import ColourBar, Panel
+from zoo.tasks.localization import add_gaussians
 
 FINE = 8
 """Pixels of a rendering per camera pixel, as far as `LARGEST_PX` allows."""
@@ -18,8 +21,16 @@ _BRIGHTEST_PERCENTILE = 97.0
 _LIGHTNESS, _CHROMA, _HUES_DEG = 0.78, 0.13, (265.0, 25.0)
 
 
+class RenderOptions(Options):
+    """What a user may decide about the image of a table."""
+
+    render: Literal["histogram", "gaussian"] = "histogram"
+    """How localizations become an image: counts per pixel, or Gaussians as wide as
+    their uncertainties."""
+
+
 class Rendering:
-    """A histogram of localizations, and its colours by depth; added to piece by piece.
+    """An image of localizations, and its colours by depth; added to piece by piece.
 
     Parameters
     ----------
@@ -29,6 +40,8 @@ class Rendering:
         Edge of a camera pixel.
     z_range_nm
         Depths of the first and the last colour; None where there are no depths.
+    gaussian
+        Whether rows are drawn as Gaussians of their uncertainty instead of counted.
     """
 
     def __init__(
@@ -37,24 +50,28 @@ class Rendering:
         *,
         pixel_nm: float,
         z_range_nm: tuple[float, float] | None,
+        gaussian: bool = False,
     ) -> None:
         longest = max(field["y"], field["x"])
         self.scale = max(1, min(FINE, LARGEST_PX // longest))
         """Pixels of the histogram per camera pixel."""
         self._nm = pixel_nm
         self._sizes = (field["y"], field["x"])
-        self._z_range_nm = z_range_nm
+        self._z_range_nm, self._gaussian = z_range_nm, gaussian
         fine = [n * self.scale for n in self._sizes]
         self.histogram = np.zeros(fine, np.float32)
-        """(y, x) localizations per pixel."""
+        """(y, x) localizations per pixel, or what their Gaussians add up to."""
         self._shown_scale = min(float(self.scale), _SHOWN_PX / longest)
         shown = [max(1, round(n * self._shown_scale)) for n in self._sizes]
         self._shown = np.zeros((*shown, 3), np.float32)
 
     def add(self, rows: Localizations) -> None:
         """Add localizations; those outside of the field do not show."""
-        fine = self._places(rows, self.scale, self.histogram.shape)
-        np.add.at(self.histogram, fine[:2], 1.0)
+        if self._gaussian:
+            add_gaussians(self.histogram, rows, pixel_nm=self._nm / self.scale)
+        else:
+            fine = self._places(rows, self.scale, self.histogram.shape)
+            np.add.at(self.histogram, fine[:2], 1.0)
         coarse = self._places(rows, self._shown_scale, self._shown.shape)
         colours: np.ndarray | float = 1.0
         if self._z_range_nm is not None and rows.z_nm is not None:

@@ -61,7 +61,7 @@ def demo(
     quiet: Quiet = False,
     _debug: Debug = False,
 ) -> None:
-    """Simulate a movie, reconstruct and score it, write a picture."""
+    """Simulate, reconstruct and score a movie; draw a picture."""
     from zoo import demo as show
 
     with terminal.progress("frames", quiet=quiet) as progress:
@@ -89,7 +89,7 @@ def list_(
 def show(
     name: Package, as_json: AsJson = False, _quiet: Quiet = False, _debug: Debug = False
 ) -> None:
-    """Show a card: purpose, tensors, conditions, scores, citation."""
+    """Show a card: purpose, tensors, conditions, citation."""
     from zoo import cards
 
     if as_json:
@@ -106,10 +106,12 @@ def show(
 def predict(
     context: typer.Context,
     name: Package,
-    source: Annotated[
-        str,
+    sources: Annotated[
+        list[str],
         typer.Argument(
-            metavar="INPUT", help="TIFF, folder of TIFFs, .npy, OME-Zarr or MRC."
+            metavar="INPUT",
+            help="TIFF, folder of TIFFs, .npy, OME-Zarr or MRC; several get a folder "
+            "each.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
@@ -127,16 +129,24 @@ def predict(
     model = zoo.load(
         name, engine=engine.value, batch_size=batch_size, tile=tile, **context.obj
     )
-    with terminal.progress("frames", quiet=quiet) as progress:
-        result = model.predict_to_folder(
-            source,
-            output,
-            overwrite=overwrite,
-            pixel_size_nm=pixel_size_nm,
-            progress=progress,
-        )
-    terminal.warn(result.warnings)
-    _say(quiet, f"{output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+    with terminal.progress("tiles", quiet=quiet) as progress:
+        how: dict[str, Any] = {
+            "overwrite": overwrite,
+            "pixel_size_nm": pixel_size_nm,
+            "progress": progress,
+        }
+        if len(sources) == 1:
+            results = iter([model.predict_to_folder(sources[0], output, **how)])
+        else:
+            from zoo.predict.several import predict_each
+
+            each = predict_each(model, sources, output, **how)
+            results = (result for _, result in each)
+        for result in results:
+            terminal.warn(result.warnings)
+            folder = result.folder or output
+            written = sorted(p.name for p in folder.iterdir())
+            _say(quiet, f"{folder}: {', '.join(written)}")
 
 
 @_command("simulate", "zoo simulate deep_storm_microtubules -o sim -n 100 --seed 1")
@@ -148,6 +158,11 @@ def simulate(
     ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
     settings: Settings = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Recording to show beside the simulation."),
+    ] = None,
+    pixel_size_nm: PixelSize = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     _debug: Debug = False,
@@ -168,6 +183,12 @@ def simulate(
             progress=progress,
         )
     _say(quiet, *written)
+    if like is not None:
+        from zoo.pictures import Likeness
+
+        simulated = output / "input.tif"
+        both = Likeness(recipe, simulated, like, pixel_size_nm=pixel_size_nm)
+        _say(quiet, both.write(output), *both.summary())
 
 
 @_command("train", "zoo train deep_storm_microtubules --budget smoke -o runs/try")
@@ -181,11 +202,14 @@ def train(
     budget: Annotated[Size, typer.Option(help="How much to train.")] = Size.cpu,
     settings: Settings = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of measured pairs, if it takes any.")
+        Path | None,
+        typer.Option(help="Own pairs: folder with input/ and target/ for images."),
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option(metavar="WEIGHTS", help="Package, run or file to start from."),
+        typer.Option(
+            metavar="WEIGHTS", help="Package, run or file to start from; none."
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -197,9 +221,10 @@ def train(
     """Run a recipe; Ctrl-C stops it, --resume RUN continues it."""
     if (name is None) == (resume is None):
         raise terminal.UsageError("give either NAME or --resume RUN")
-    from zoo import catalog
     from zoo.core.config import parse_settings
     from zoo.train import run
+    from zoo.train.fine_tuning import own_pairs
+    from zoo.train.judging import describe
     from zoo.train.start import continuation
 
     if resume is not None:
@@ -211,28 +236,48 @@ def train(
     else:
         changes = parse_settings(settings or [])
         changes, start = continuation(
-            str(name), changes, start=start, budget=budget.value
+            str(name), changes, start=start, budget=budget.value, data=data
         )
         folder = output or Path("runs") / str(name)
-    recipe = catalog.configured(str(name), changes, data=data)
-    with terminal.progress("epochs", quiet=quiet) as bar:
+    resumes = resume is not None
+    with (
+        own_pairs(str(name), changes, data, run_folder=folder, resume=resumes) as own,
+        terminal.progress("epochs", quiet=quiet) as bar,
+    ):
+        terminal.warn(own.notes)
         try:
             weights = run.train(
-                recipe,
+                own.recipe,
                 budget=budget.value,
                 run_folder=folder,
                 declared_as=str(name),
                 settings=changes,
                 data=None if data is None else str(data),
                 start=start,
-                resume=resume is not None,
+                resume=resumes,
                 progress=terminal.forecast(bar, quiet=quiet),
+                judge=own.judge,
             )
         except KeyboardInterrupt as stop:
+            if not (folder / run.RUN).exists():
+                raise
             raise terminal.Failed(
                 f"interrupted; continue with: zoo train --resume {folder}"
             ) from stop
-    _say(quiet, weights)
+        further = _after_training(own.recipe, folder)
+    _say(quiet, *describe(run.read_run(folder).get("comparison")), weights, *further)
+
+
+def _after_training(recipe: Any, folder: Path) -> list[object]:
+    """Return what follows a training: a figure, where one can be drawn, and next."""
+    from importlib.util import find_spec
+
+    command = f"next: zoo package {folder} -o dist --name my_name"
+    if find_spec("matplotlib") is None:  # a machine that only trains
+        return [command]
+    from zoo.pictures import write_training
+
+    return [write_training(recipe, folder), command]
 
 
 @_command("package", "zoo package runs/mine -o dist --name mine_110nm")
@@ -319,7 +364,7 @@ def verify(
     quiet: Quiet = False,
     _debug: Debug = False,
 ) -> None:
-    """Run every weights entry, compare formats, hashes and drift."""
+    """Run all weights; compare formats, hashes and drift."""
     from zoo.package.checks import verify_package
 
     failed = []
@@ -348,7 +393,7 @@ def check(
     _quiet: Quiet = False,
     _debug: Debug = False,
 ) -> None:
-    """Measure a recording and compare it with training conditions."""
+    """Measure a recording and compare it with the training."""
     from zoo.predict import check as checking
 
     checked = checking.check(source, package, pixel_size_nm=pixel_size_nm)
@@ -381,7 +426,7 @@ def evaluate(
     quiet: Quiet = False,
     _debug: Debug = False,
 ) -> None:
-    """Score on the frozen test set or on files; write metrics.json."""
+    """Score on the frozen test set or on files."""
     from zoo.core.files import refuse_existing
     from zoo.evaluate import report, scoring
 
@@ -411,16 +456,21 @@ def convert(
         str | None, typer.Option("--as", help="Network of a published checkpoint.")
     ] = None,
     to: Annotated[str | None, typer.Option(help="Format of another program.")] = None,
+    told: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="What a checkpoint lacks."),
+    ] = None,
     quiet: Quiet = False,
     _debug: Debug = False,
 ) -> None:
-    """Turn a checkpoint into a package, or a package into a format."""
+    """Turn checkpoints into packages, packages into formats."""
     if (network is None) == (to is None):
         raise terminal.UsageError("give either --as NETWORK or --to FORMAT")
     from converters import registry
 
     if network is not None:
-        written = registry.checkpoint(network)(source, output)
+        conversion = registry.checkpoint(network)
+        written = conversion(source, output, **registry.settings(conversion, told))
     else:
         written = registry.file_format(str(to))(source, output)
     _say(quiet, written)
@@ -515,6 +565,72 @@ def calibrate(
         )
     except WrongOptions as error:
         raise terminal.UsageError(str(error)) from error
+    _say(quiet, *lines)
+
+
+@_command("design", "zoo design deep_storm3d_learned -o mask --slm-pixel-um 9.2")
+def design(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|RUN|OPTICS|MASK",
+            help="Package, run, optics.json, or mask in rad (.npy, .tif).",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")],
+    pupil_px: Annotated[
+        int, typer.Option(help="Diameter of the pupil in the map, px.")
+    ] = 512,
+    slm_pixel_um: Annotated[
+        float | None, typer.Option(min=0, help="Pixel of the modulator.")
+    ] = None,
+    photons: Annotated[
+        float, typer.Option(min=1, help="Of an emitter, for the bounds.")
+    ] = 10000.0,
+    background_photons: Annotated[
+        float, typer.Option(min=0, help="Per pixel, for the bounds.")
+    ] = 60.0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Write a phase mask with its spots and bounds."""
+    from zoo.package import designs
+
+    lines = designs.write(
+        source,
+        output,
+        pupil_px=pupil_px,
+        slm_pixel_um=slm_pixel_um,
+        photons=photons,
+        background_photons=background_photons,
+        overwrite=overwrite,
+    )
+    _say(quiet, *lines)
+
+
+@_command("fit-crappifier", "zoo fit-crappifier pairs --kind electron -o mine.json")
+def fit_crappifier(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PAIRS", help="Folder with input/ and target/, equal file names."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="File to write.")
+    ] = Path("crappifier.json"),
+    kind: Annotated[
+        str, typer.Option(help="Degradation: electron, fluorescence, pssr2, ...")
+    ] = "electron",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    _debug: Debug = False,
+) -> None:
+    """Fit the noise of PSSR's training to pairs of your own."""
+    from zoo.simulate import crappifier_fit
+
+    lines = crappifier_fit.fit_folder(pairs, output, kind=kind, overwrite=overwrite)
     _say(quiet, *lines)
 
 

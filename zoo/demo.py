@@ -9,17 +9,19 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from zoo.core.errors import BadInput
-from zoo.core.files import new_folder, refuse_existing, write_json
+from zoo.core.files import new_folder, refuse_existing, sha256, write_json
 from zoo.core.localizations import Localizations
 from zoo.core.random import generator
 
 PACKAGE = "deep_storm_fast_microtubules"
 FRAMES = 200
 DIM_QUANTILE = 0.25
-FILES = ("input.tif", "truth.csv", "metrics.json", "picture.png")
+MANIFEST = "files.json"
+"""SHA-256 of everything that a demonstration wrote, by which it is known again."""
+FILES = ("input.tif", "truth.csv", "metrics.json", "picture.png", MANIFEST)
 """What a demonstration writes beside the results of the prediction."""
 GROUP = "demo"
-"""Group of its scores in ``metrics.json``, by which it is known again."""
+"""Group of its scores in ``metrics.json``."""
 
 
 class Outcome(NamedTuple):
@@ -49,8 +51,9 @@ def run(
 ) -> Outcome:
     """Simulate, reconstruct and score a movie; write everything into a folder.
 
-    The folder gets ``input.tif``, ``truth.csv``, ``metrics.json``, ``picture.png``
-    and, in ``result``, what `zoo predict` writes.  It appears when it is complete.
+    The folder gets ``input.tif``, ``truth.csv``, ``metrics.json``, ``picture.png``, a
+    list of its files and, in ``result``, what `zoo predict` writes.  It appears when it
+    is complete.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def run(
         Where to write.
     overwrite
         Whether the files of an earlier demonstration may be replaced; others in the
-        folder stay.
+        folder stay, and files that somebody has changed since are refused.
     package
         Package to reconstruct with; `PACKAGE` if left out.
     frames
@@ -77,15 +80,13 @@ def run(
     from zoo.io.write import write_imagej_tiff
     from zoo.metrics.localizations import score
     from zoo.predict.predictor import Predictor
-    from zoo.predict.writing import PREVIEW, REPORT
+    from zoo.predict.writing import REPORT
     from zoo.simulate.blinking import BlinkingFilaments
-    from zoo.tasks.density import Density
 
     _check_free(folder, overwrite=overwrite)
     started = time.perf_counter()
     model = Predictor(open_package(package or PACKAGE), engine="onnx")
-    results = (f"result/{name}" for name in (*Density.files, PREVIEW, REPORT))
-    with new_folder(folder, replaces=[*FILES, *results]) as part:
+    with new_folder(folder, replaces=[*FILES, *_results()]) as part:
         movie = BlinkingFilaments().record(generator(2018, 1), frames=frames or FRAMES)
         counts, pixel_nm = cast("np.ndarray", movie.counts), movie.pixel_size_nm
         truth = cast("Localizations", movie.truth)
@@ -102,6 +103,9 @@ def run(
         )
         write_metrics(part / "metrics.json", {GROUP: {"microtubules": scores}})
         draw(part / "picture.png", counts, pixel_nm, truth, localizations)
+        files = sorted(path for path in part.rglob("*") if path.is_file())
+        hashes = {path.relative_to(part).as_posix(): sha256(path) for path in files}
+        write_json(part / MANIFEST, hashes)
     return Outcome(
         folder,
         len(truth),
@@ -214,11 +218,27 @@ def _check_free(folder: Path, *, overwrite: bool) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     try:
-        scores: Any = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        stored: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        scores = None
-    if not isinstance(scores, dict) or GROUP not in scores:
+        stored = None
+    if not isinstance(stored, dict) or "metrics.json" not in stored:
         raise BadInput(
             f"{folder} does not look like an earlier demonstration and is kept; "
             "choose another folder with -o"
         )
+    hashes = cast("dict[str, Any]", stored)
+    for name in (*FILES[:-1], *_results()):
+        path = folder / name
+        if path.is_file() and sha256(path) != hashes.get(name):
+            raise BadInput(
+                f"{path} is not what the demonstration wrote, and is kept; move it "
+                "elsewhere or choose another folder with -o"
+            )
+
+
+def _results() -> list[str]:
+    """Return the names of all files that the prediction may write."""
+    from zoo.predict.writing import PREVIEW, REPORT
+    from zoo.tasks.density import Density
+
+    return [f"result/{name}" for name in (*Density.files, PREVIEW, REPORT)]

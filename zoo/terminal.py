@@ -29,12 +29,16 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> NoReturn:
     """Run a command line and exit with 0, 1 (failed) or 2 (wrong call).
 
     Every failure becomes one line on standard error; ``--debug`` among the arguments
-    lets the traceback through.
+    lets the traceback through.  Run as a program, without `arguments`, it ignores
+    requests to end as soon as its work is done: its status then says what came of it.
     """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     try:
-        with _interruptible(), nullcontext() if debug else _hushed():
+        with (
+            _interruptible(last=arguments is None),
+            nullcontext() if debug else _hushed(),
+        ):
             code = _command(app)(args=words, prog_name="zoo", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -245,16 +249,25 @@ def _exit(code: int, message: str) -> NoReturn:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a request to end, as batch systems send it, act like Ctrl-C."""
+def _interruptible(*, last: bool) -> Iterator[None]:
+    """Let a request to end, as batch systems send it, act like Ctrl-C.
+
+    Parameters
+    ----------
+    last
+        Whether nothing is done behind the block but to unload libraries, which takes
+        those of TensorFlow a second.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stops = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(stop, signal.default_int_handler) for stop in stops]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for stop, handler in zip(stops, before, strict=True):
+            signal.signal(stop, signal.SIG_IGN if last else handler)
 
 
 @contextmanager

@@ -24,10 +24,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 TOYS = Path(__file__).parents[1] / "data" / "recipes"
 PROGRAM = """
 import sys
+from zoo.__main__ import be_stoppable, main
+be_stoppable()
+print("ready", flush=True)
 import zoo.recipes
-zoo.recipes.__path__.append(sys.argv[1])
-from zoo.cli import main
-main(sys.argv[2:])
+zoo.recipes.__path__.append(sys.argv.pop(1))
+main()
 """
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TIMES = {"predict": 6, "train": 3, "package": 2}
@@ -35,16 +37,20 @@ TIMES = {"predict": 6, "train": 3, "package": 2}
 
 
 def start(*words):
+    """Start a program; return when Python itself has started."""
     command = [sys.executable, "-c", PROGRAM, str(TOYS), *map(str, words)]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
 
 
 def undisturbed(*words):
     """Run a program to its end; return how long it takes, s."""
-    begun = time.monotonic()
     process = start(*words)
+    begun = time.monotonic()
     _, err = process.communicate()
     assert process.returncode == 0, err
     return time.monotonic() - begun
@@ -83,7 +89,7 @@ def contents(folder):
 
 def instants(program, ending):
     rng = np.random.default_rng([len(program), int(ending)])
-    return rng.uniform(0.1, 1.0, TIMES[program])
+    return rng.uniform(0.0, 1.0, TIMES[program])
 
 
 def no_leftovers(folder):
@@ -115,6 +121,25 @@ def test_predict(movie, ending, tmp_path):
         undisturbed(*words, out, "--overwrite")
         assert contents(out) == whole
         no_leftovers(tmp_path)
+
+
+@pytest.mark.parametrize("ending", SIGNALS)
+def test_predict_over_an_older_result(movie, ending, tmp_path):
+    words, whole, seconds = movie
+    out = tmp_path / "out"
+    older = {name: None if name == "report.json" else b"older" for name in whole}
+    for part in instants("predict", ending):
+        out.mkdir(exist_ok=True)
+        for name in older:
+            (out / name).write_bytes(b"older")
+        ended(ending, part * seconds, *words, out, "--overwrite")
+        assert contents(out) in (older, whole)
+        assert ((out / "report.json").read_bytes() == b"older") == (
+            contents(out) == older
+        )
+    undisturbed(*words, out, "--overwrite")
+    assert contents(out) == whole
+    no_leftovers(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.core.errors import BadInput
+from zoo.core.swapping import change_places, may_change_places
 
 _OWN: set[Path] = set()
 """What this process is writing."""
@@ -144,11 +145,15 @@ def new_folder(
 ) -> Generator[Path]:
     """Yield an empty folder that becomes `target` if all goes well.
 
-    Files are collected in a hidden folder beside `target`, or inside it where it
-    exists.  When the block ends, that folder is renamed; where `target` exists and
-    `replaces` allows it, its files take the place of those of the same names, and files
-    of those names that have no successor are removed; other files stay.  When the block
-    fails, also by Ctrl-C, the hidden folder is removed and everything is as before.
+    Files are collected in a hidden folder beside `target`.  When the block ends, that
+    folder is renamed; where `target` exists and `replaces` allows it, the two change
+    places at one instant: files of those names are replaced or gone, other files stay.
+    When the block fails, also by Ctrl-C, the hidden folder is removed and everything is
+    as before.
+
+    Where folders cannot change places (a disk of its own, the working folder, some
+    systems), files are collected inside `target`, and moved over the old ones one by
+    one.
 
     The hidden folder is a claim, too: of several processes that write to one `target`
     at a time only one goes on.
@@ -202,7 +207,7 @@ def new_folder(
             )
         yield part
         if replaces is not None and target.exists():
-            _merge(part, target, list(replaces))
+            _replace_files(part, target, list(replaces))
         else:
             _settle(part, target)
     except BaseException:
@@ -319,10 +324,10 @@ def _living(folder: Path) -> list[_Part]:
 
 def _claim(target: Path) -> Path:
     """Make the hidden folder in which `target` comes about, unless somebody has one."""
-    inside = target.is_dir()  # it may be the only place on its disk, as in a container
+    inside = target.is_dir() and not may_change_places(target)
     part = _aside(target / target.name if inside else target)
     with _alone(target.parent):
-        for other in _living(target.parent) + (_living(target) if inside else []):
+        for other in _living(target.parent) + _living(target):
             if other.name != target.name[-200:]:
                 continue
             where = " on another machine" if other.elsewhere else ""
@@ -406,6 +411,14 @@ def _settle(part: Path, target: Path) -> None:
         with suppress(OSError):
             target.rmdir()
         raise
+
+
+def _replace_files(part: Path, target: Path, names: list[str]) -> None:
+    """Put finished files in the place of those of an earlier run."""
+    if part.parent == target.parent and change_places(part, target, names):
+        shutil.rmtree(part, ignore_errors=True)  # the old folder by now
+    else:
+        _merge(part, target, names)
 
 
 def _merge(part: Path, target: Path, order: list[str]) -> None:

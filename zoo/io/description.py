@@ -96,6 +96,13 @@ def parse_description(content: bytes, path: str) -> dict[str, Any]:
     for key in ("inputs", "outputs", "weights"):
         if not rdf.get(key) or not isinstance(rdf[key], dict | list):
             raise BadPackage(f"{path} states no {key}; get the package again")
+    weights: Any = rdf["weights"]
+    if not isinstance(weights, dict) or not all(
+        isinstance(entry, dict) for entry in cast(dict[Any, Any], weights).values()
+    ):
+        raise BadPackage(
+            f"{path} does not state its weights by format; get the package again"
+        )
     return rdf
 
 
@@ -198,13 +205,26 @@ def tensors(rdf: dict[str, Any], kind: str) -> list[Tensor]:
     found: list[Tensor] = rdf[kind]
     try:
         if all(isinstance(tensor["axes"], str) for tensor in found):
-            return [_from_04(rdf, kind, number) for number in range(len(found))]
-        return [_from_05(tensor) for tensor in found]
+            read = [_from_04(rdf, kind, number) for number in range(len(found))]
+        else:
+            read = [_from_05(tensor) for tensor in found]
+        for tensor in read:
+            _check_steps(tensor)
+        return read
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise BadPackage(
             f"the {kind} of {rdf.get('name', 'the model')!r} are not described as the "
             f"format rules; get the package again ({type(error).__name__}: {error})"
         ) from error
+
+
+def _check_steps(tensor: Tensor) -> None:
+    """Refuse processing that is not a list of named steps with arguments."""
+    for key in ("preprocessing", "postprocessing"):
+        for step in tensor.get(key) or ():
+            name, kwargs = step.get("id"), step.get("kwargs")
+            if not isinstance(name, str) or not isinstance(kwargs or {}, dict):
+                raise ValueError(f"a step of its {key} has no name or no arguments")
 
 
 def _from_05(tensor: Tensor) -> Tensor:

@@ -89,6 +89,7 @@ def _environment(folder: Path) -> dict[str, str]:
     home = str(folder)
     return {
         "KERAS_BACKEND": "tensorflow",
+        "ORT_DISABLE_TELEMETRY": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
         "PYTHONUSERBASE": site.getuserbase(),  # which HOME would change

@@ -12,6 +12,7 @@ from zoo.models.dfcan import DFCAN
 from zoo.models.dfcan_reconstructed import DFCAN_RECONSTRUCTED
 from zoo.objectives.supervised import Supervised
 from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.surroundings import Surroundings
 from zoo.tasks.image import ImageRestoration
 from zoo.test_sets.sim_images import SimImageTestSet
 
@@ -123,21 +124,25 @@ def again(
     changes
         Settings of the recipe that differ in them.
     """
-    patches, tiles = plan(
+    first, *others = plan(
         (0, 0, *epochs), steps=steps, batch=batch, patch_px=patch_px, changes=changes
     )
-    return patches.override(restart=restart), tiles
+    return first.override(restart=restart), *others
 
+
+GPU_HOURS = 0.055
+"""Time that several trainings, side by side on one GPU, are given."""
 
 BUDGETS: dict[BudgetName, Budget] = {
     "smoke": Budget(
-        stages=plan((1, 1, 1, 0), steps=12, batch=2, patch_px=32),
+        stages=plan((1, 1, 1, 0), steps=12, batch=2, patch_px=32, changes=PLAIN),
         learning_rate=1e-3,
         warmup_steps=4,
         validation_samples=2,
     ),
     "cpu": Budget(
-        stages=plan((1, 11, 10, 4), steps=100, batch=4) + again((22, 4), restart=4e-4),
+        stages=plan((1, 11, 10, 4), steps=100, batch=4, changes=PLAIN)
+        + again((22, 4), restart=4e-4),
         learning_rate=5e-4,
         mixed_precision=True,
         validation_samples=8,
@@ -145,12 +150,14 @@ BUDGETS: dict[BudgetName, Budget] = {
         workers=2,
     ),
     "gpu": Budget(
-        stages=plan((1, 12, 20, 4), steps=200, batch=16),
-        learning_rate=5e-4,
-        workers=12,
-        validation_samples=64,
+        stages=again((24, 6), restart=4e-4, steps=100, batch=16),
+        learning_rate=4e-4,
+        workers=3,
+        hours=GPU_HOURS,
     ),
 }
+"""Trainings; the one on a GPU goes on from published weights (``zoo train --start``),
+under conditions that are drawn wider than those which they began with."""
 
 FRAMES = tuple(
     f"angle{angle}_phase{phase}" for angle in (1, 2, 3) for phase in (1, 2, 3)
@@ -192,21 +199,29 @@ def ahead(
 RAW_BUDGETS: dict[BudgetName, Budget] = {
     **BUDGETS,
     "cpu": BUDGETS["cpu"].override(
-        stages=plan((0, 6, 20, 3), steps=100, batch=2, patch_px=FIELD_PX, changes=PLAIN)
-        + again((7, 2), restart=2e-4, batch=2, patch_px=FIELD_PX, changes=PLAIN)
-        + again((28, 20), restart=3e-4, batch=2, patch_px=FIELD_PX),
-        learning_rate=3e-4,
+        stages=again((30, 8), restart=2e-4, batch=2, patch_px=FIELD_PX),
+        learning_rate=2e-4,
+        hours=1.3,
     ),
     "gpu": BUDGETS["gpu"].override(
-        stages=plan(
-            (0, 12, 20, 4), steps=200, batch=16, patch_px=FIELD_PX, changes=PLAIN
-        )
-        + again((20, 4), restart=3e-4, steps=200, batch=16, patch_px=FIELD_PX),
+        # whole tiles only: the graph in front takes minutes to compile for every size
+        stages=again((16, 0), restart=3e-4, steps=80, batch=8, patch_px=128),
         learning_rate=3e-4,
+        workers=3,
+        hours=2 * GPU_HOURS,
     ),
 }
-"""Trainings on raw frames; the one for small machines starts from widefield weights
-(``zoo train --start``): the same structures, noise and optics."""
+"""Trainings on raw frames, which go on from published weights (``zoo train --start``):
+those of widefield images at first, since then the package's own."""
+
+SURROUNDINGS = Surroundings(
+    stain=(0.0, 1.0),
+    texture=(0.0, 1.0),
+    light_ratio=(1.0, 2.0),
+    without_pattern=0.08,
+    unequal_steps=0.04,
+)
+"""What real raw frames have beside a structure; see `zoo.simulate.surroundings`."""
 
 DFCAN_SIM = Recipe(
     name="dfcan_sim",
@@ -236,7 +251,13 @@ DFCAN_SIM = Recipe(
         # directly.  The other packages estimate no pattern and keep 1e-5.
         tolerance=5e-5,
     ),
-    source=SimPairs(modality="sim", crop_px=128),
+    source=SimPairs(
+        modality="sim",
+        crop_px=128,
+        background=(0.02, 2.0),
+        background_spacing="logarithmic",
+        surroundings=SURROUNDINGS,
+    ),
     objective=Supervised(loss=AS_SCORED),
     test_set=SimImageTestSet(),
     budgets=RAW_BUDGETS,
@@ -271,12 +292,13 @@ DFCAN_WIDEFIELD = DFCAN_SIM.override(
     contract__input=Frames(scaling="image", diffraction_limited=True),
     contract__input_text="Widefield or TIRF image, camera counts",
     contract__tolerance=1e-5,
-    objective__loss=MsePlusSsim(),
     budgets=BUDGETS,
     acceptance=ahead("bicubic", psnr=3.0, ssim=0.15)
     + ahead("richardson_lucy")
     + ahead("richardson_lucy", condition="below_100")
     + ahead("richardson_lucy", condition="above_100"),
     source__modality="widefield",
+    source__photons=(5.0, 600.0),
+    source__haze=(0.0, 2.0),
     test_set__conditions__modality="widefield",
 )

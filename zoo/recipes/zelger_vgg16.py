@@ -70,13 +70,11 @@ ZELGER_VGG16_ASTIGMATISM = Recipe(
             validation_samples=512,
             hours=2.0,
         ),
+        # goes on from published weights: zoo train --start
         "gpu": Budget(
-            stages=(
-                Stage(epochs=8, steps=500, batch_size=64),
-                Stage(epochs=40, steps=500, batch_size=256),
-            ),
-            workers=12,
-            validation_samples=512,
+            stages=(Stage(epochs=20, steps=100, batch_size=256),),
+            workers=2,
+            hours=0.055,
         ),
     },
     retraining=Budget(

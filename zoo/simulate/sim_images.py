@@ -104,7 +104,10 @@ class SimPairs(Source):
     photons: Annotated[Range, CONDITION] = (15.0, 600.0)
     """Signal level, log-uniform, photons per pixel on the structure and exposure."""
     background: Annotated[Range, CONDITION] = (0.02, 0.1)
-    """Constant background, uniform, in units of the brightest pixel of the sample."""
+    """Constant background in units of the brightest pixel of the sample."""
+    background_spacing: Literal["linear", "logarithmic"] = "linear"
+    """Whether backgrounds are uniform, or their logarithms, so that clear images stay
+    in the majority where backgrounds reach far."""
     tirf_share: float = Field(default=0.4, ge=0, le=1)
     """Share of samples lit by an evanescent field; they have no haze."""
     tirf_depth_nm: Range = (70.0, 200.0)
@@ -151,6 +154,8 @@ class SimPairs(Source):
     def _resolved(self) -> "SimPairs":
         if not self.structures:
             raise ValueError("structures must name at least one sample")
+        if self.background_spacing == "logarithmic" and not self.background[0]:
+            raise ValueError("background must be positive to be spaced by logarithms")
         if self.modulation[1] > 1:
             raise ValueError(f"modulation must not exceed 1, not {self.modulation[1]}")
         for name in ("brightness", "pedestal"):
@@ -232,9 +237,7 @@ class SimPairs(Source):
         uniform = widefield_image(sample, in_focus, binning=SCALE)
         level = float((uniform**2).sum() / max(float(uniform.sum()), 1e-9))
         sample = sample / np.float32(max(level, 1e-9))
-        background = (
-            rng.uniform(*self.background) * float(uniform.max()) / max(level, 1e-9)
-        )
+        background = self._background(rng) * float(uniform.max()) / max(level, 1e-9)
         amount = 0.0 if tirf else rng.uniform(*self.haze)
         haze = np.float32(amount) * _elsewhere(rng, sample)
         # a stream of its own, so that images without surroundings stay what they are
@@ -280,6 +283,11 @@ class SimPairs(Source):
 
     def _structure(self, rng: np.random.Generator) -> Structure:
         return self.structures[int(rng.integers(len(self.structures)))]
+
+    def _background(self, rng: np.random.Generator) -> float:
+        if self.background_spacing == "linear":
+            return float(rng.uniform(*self.background))
+        return float(np.exp(rng.uniform(*np.log(self.background))))
 
     def _photons(self, rng: np.random.Generator) -> float:
         return float(np.exp(rng.uniform(*np.log(self.photons))))

@@ -1,5 +1,9 @@
 """Every source of every recipe fits its network and depends on the seed alone."""
 
+from functools import lru_cache
+from typing import Any
+
+import keras
 import numpy as np
 import pytest
 
@@ -7,8 +11,10 @@ from zoo import catalog
 from zoo.core.contract import CONDITION
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
+from zoo.core.network import Network
 from zoo.core.random import generator
 from zoo.core.recipe import Recipe, Source
+from zoo.objectives.psf_design import PsfDesign
 from zoo.simulate.write import write_simulation
 
 RECIPES = catalog.recipes()
@@ -32,8 +38,26 @@ every_source = pytest.mark.parametrize(("recipe", "source"), CASES)
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
 
+@lru_cache(maxsize=8)
+def optics_of(design: Network, source: Source) -> Any:
+    """Return the network that images what a source draws."""
+    return design.build(**source.imaging())
+
+
+def seen(recipe: Recipe, source: Source, sample: np.ndarray) -> np.ndarray:
+    """Return a sample as the network sees it: behind the optics, if it is imaged."""
+    if not isinstance(recipe.objective, PsfDesign):
+        return sample
+    optics = optics_of(recipe.objective.optics, source)
+    return np.asarray(keras.ops.convert_to_numpy(optics(sample[None])))[0]
+
+
 def check_fit(
-    recipe: Recipe, pair: tuple[np.ndarray, np.ndarray], *, packaged: bool = False
+    recipe: Recipe,
+    pair: tuple[np.ndarray, np.ndarray],
+    *,
+    source: Source | None = None,
+    packaged: bool = False,
 ) -> None:
     """Assert that a pair has the shapes, types and values that a network takes.
 
@@ -41,6 +65,12 @@ def check_fit(
     """
     grid = recipe.contract.grid
     frame, target = (array[None] for array in pair)
+    if isinstance(recipe.objective, PsfDesign):
+        frame = seen(recipe, source or recipe.source, pair[0])[None]
+        # emitters by their places, of which the loss makes a volume
+        assert target.shape[2:] == (len(grid.output_space) + 1,)
+        lengths = dict(zip("yx", frame.shape[1:3], strict=True))
+        target = np.zeros((1, *grid.output_size(lengths).values(), 1))
     assert frame.ndim == len(grid.input_axes)
     assert target.ndim == len(grid.output_axes)
     sizes = {}
@@ -79,7 +109,7 @@ def test_every_source_says_under_which_pixel_size_it_draws():
 @every_source
 def test_pairs_fit_the_network(recipe, source):
     for index in range(4):
-        check_fit(recipe, source.sample(generator(1, index)))
+        check_fit(recipe, source.sample(generator(1, index)), source=source)
 
 
 @every_recipe
@@ -90,7 +120,9 @@ def test_the_declared_source_shows_what_the_package_takes(recipe):
 
 @every_source
 def test_inputs_are_scaled_and_not_constant(recipe, source):
-    frames = np.stack([source.sample(generator(2, i))[0] for i in range(8)])
+    frames = np.stack(
+        [seen(recipe, source, source.sample(generator(2, i))[0]) for i in range(8)]
+    )
     assert (frames.reshape(8, -1).std(axis=1) > 0).all()
     if recipe.contract.before:
         # about [0, 1], whatever the camera counts

@@ -16,7 +16,7 @@ import pytest
 import tifffile
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/fiji.md"]
 DOCUMENTS += sorted(
     str(path.relative_to(ROOT)) for path in (ROOT / "specs").glob("*/README.md")
 )

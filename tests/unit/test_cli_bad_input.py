@@ -449,7 +449,7 @@ def test_demonstration_with_the_stand_in(refused, zoo, tmp_path, monkeypatch):
     code, out, err = zoo("demo", "-o", target)
     assert (code, err) == (0, "")
     files = {p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file()}
-    own = {"input.tif", "truth.csv", "metrics.json", "picture.png"}
+    own = set(demo.FILES)
     assert files == own | {f"result/{name}" for name in RESULTS}
     assert "Jaccard index" in out
     assert "Trust this as far as" in out
@@ -469,6 +469,13 @@ def test_demonstration_with_the_stand_in(refused, zoo, tmp_path, monkeypatch):
     (target / "thesis.txt").write_text("precious", encoding="utf-8")
     assert zoo("demo", "-o", target, "--overwrite")[0] == 0
     assert (target / "thesis.txt").read_text(encoding="utf-8") == "precious"
+    for name in ("truth.csv", "result/localizations.csv"):
+        mine = (target / name).read_bytes() + b"# and mine"
+        (target / name).write_bytes(mine)
+        err = refused("demo", "-o", target, "--overwrite")
+        assert f"{name} is not what the demonstration wrote, and is kept" in err
+        assert (target / name).read_bytes() == mine
+        (target / name).unlink()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -195,3 +195,17 @@ def test_scales_of_movies_lie_within_those_that_training_draws(density, backgrou
     low, high = np.median(lows, axis=0)
     assert low <= 0 <= high
     assert np.abs(np.mean(lows, axis=1)).max() < 0.25 * contrast
+
+
+def test_noise_alone_is_not_stretched_to_the_range_of_a_structure():
+    rng = np.random.default_rng(17)
+    blank = 200 + 10 * rng.normal(size=(1, 128, 128, 1))
+    (scale,) = image_scales(open_stack(blank[..., 0]), [slice(0, 1)])
+    assert scale.high - scale.low > 14 * 10
+    spot = blank.copy()
+    spot[0, 60:64, 60:64] += 150  # rises above the noise: scaled by what is there
+    (bright,) = image_scales(open_stack(spot[..., 0]), [slice(0, 1)])
+    assert bright.high - 200 == pytest.approx(1.2 * 150, rel=0.25)
+    flat = np.full((1, 32, 32, 1), 7.0)
+    (none,) = image_scales(open_stack(flat[..., 0]), [slice(0, 1)])
+    assert none.high == none.low

@@ -843,7 +843,7 @@ def test_a_package_knows_its_place_from_anywhere(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     description = {"type": "model", "format_version": "0.5.10", "name": "some model"}
     text = yaml.safe_dump(
-        description | {"inputs": [1], "outputs": [1], "weights": {"onnx": 1}}
+        description | {"inputs": [1], "outputs": [1], "weights": {"onnx": {}}}
     )
     (tmp_path / "here" / "rdf.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

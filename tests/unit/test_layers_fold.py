@@ -74,3 +74,27 @@ def test_other_enlargements_are_left_alone():
     x = layers.UpSampling2D(3)(frame)
     model = keras.Model(frame, layers.Conv2D(1, 3, padding="same")(x))
     assert folded(model) is model
+
+
+def test_a_border_of_its_own_is_folded_too():
+    keras.utils.set_random_seed(5)
+    frame = keras.Input((None, None, 2), name="frame")
+    x = layers.UpSampling2D(2, name="enlarge")(frame)
+    x = layers.ZeroPadding2D(1, name="pad")(x)
+    x = layers.Conv2D(4, 3, name="conv", bias_initializer="random_normal")(x)
+    x = layers.LeakyReLU(0.2, name="relu")(x)
+    model = keras.Model(frame, layers.BatchNormalization(name="norm")(x))
+    lean = folded(model)
+    assert {"enlarge", "pad"}.isdisjoint(layer.name for layer in lean.layers)
+    image = np.random.default_rng(2).random((1, 7, 6, 2), np.float32)
+    expected = model.predict_on_batch(image)
+    np.testing.assert_allclose(
+        lean.predict_on_batch(image), expected, atol=2e-6 * np.abs(expected).max()
+    )
+
+
+def test_a_wider_border_is_left_alone():
+    frame = keras.Input((None, None, 2))
+    x = layers.ZeroPadding2D(2)(layers.UpSampling2D(2)(frame))
+    model = keras.Model(frame, layers.Conv2D(4, 3)(x))
+    assert folded(model) is model

@@ -10,6 +10,7 @@ from zoo.core.errors import BadPackage
 from zoo.core.recipe import Budget, Stage
 from zoo.package.card import blocks
 from zoo.package.describe import (
+    VERSION,
     describe,
     identity_of,
     tags,
@@ -43,6 +44,7 @@ def test_official_classes_accept_the_description(tmp_path, tiny, toy_package, na
     rdf = describe(trained)
     validate(rdf, trained.folder)
     assert yaml.safe_load(to_yaml(rdf)) == rdf
+    assert rdf["version"] == VERSION
 
 
 def test_equal_files_give_equal_text(tmp_path, tiny, toy_package):

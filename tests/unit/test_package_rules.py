@@ -131,3 +131,16 @@ def test_any_axes(tmp_path, tiny, toy_package, name, tile):
         ins = {axis["id"]: axis for axis in rdf["inputs"][0]["axes"]}
         assert [ins[a]["scale"] for a in "zyx"] == [1.0, 4.0, 4.0]
         assert [out[a]["halo"] for a in "zyx"] == [1, 6, 6]
+
+
+def test_image_packages_must_not_make_structure_out_of_noise(tiny):
+    from zoo.package.acceptance import EVERY_IMAGE, bounds_of, within
+
+    recipe = tiny.TINY_IMAGE
+    assert bounds_of(recipe, {}) == recipe.acceptance
+    rows = {"false_filaments_per_100_um2": 0.0, "false_spots_per_100_um2": 510.0}
+    metrics = {"invention": {"noise": rows}}
+    bounds = bounds_of(recipe, metrics)
+    assert set(bounds) - set(recipe.acceptance) == set(EVERY_IMAGE[:2])
+    (missed,) = within(EVERY_IMAGE[:2], metrics).missed
+    assert missed == "invention/noise/false_spots_per_100_um2 = 510"

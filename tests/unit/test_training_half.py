@@ -86,8 +86,10 @@ for network in catalog.networks().values():
 for recipe in catalog.recipes().values():
     frame, target = recipe.source.sample(generator(1))
     assert frame.dtype == target.dtype == "float32"
-    pages = recipe.source.record(generator(1), frames=1).counts.shape[0]
-    assert pages == len(recipe.contract.grid.channels)
+    recording = recipe.source.record(generator(1), frames=1)
+    # exposures are pages, or channels of one
+    exposures = recording.counts.shape[-1 if recording.letters[-1] == "c" else 0]
+    assert exposures == len(recipe.contract.grid.channels)
     assert recipe.override(**recipe.budgets["smoke"].stages[0].changes)
 print("complete")
 """

@@ -2,7 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, cast
+from typing import (
+    Any,
+    ClassVar,
+    NamedTuple,
+    Protocol,
+    Self,
+    cast,
+    runtime_checkable,
+)
 
 import numpy as np
 from pydantic import Field, SerializeAsAny, model_validator
@@ -212,6 +220,23 @@ class Running(Protocol):
         ...
 
 
+@runtime_checkable
+class Judging(Protocol):
+    """A prediction under way that judges outputs by those for other views of a frame.
+
+    What `Running` has comes on top.
+    """
+
+    @property
+    def views(self) -> int:
+        """Views of every frame besides the frame itself; 0 for none."""
+        ...
+
+    def judge(self, spread: np.ndarray) -> None:
+        """Take how far outputs for other views are from those that `add` gets next."""
+        ...
+
+
 class Task(Kind, ABC):
     """What the output of a network means, and what becomes of it."""
 
@@ -246,6 +271,41 @@ class Task(Kind, ABC):
         BadInput
             If an option has no meaning for the package or the recording.
         """
+
+    def uncalibrated(self) -> Self | None:
+        """Return the task with uncertainties as the network hints at them.
+
+        They are not yet errors: `calibration` says what errors go with them.  None
+        where there are no such hints.
+        """
+        return None
+
+    def calibration(
+        self,
+        spread: Mapping[str, np.ndarray],
+        error: Mapping[str, np.ndarray],
+        weight: np.ndarray,
+    ) -> dict[str, Any]:
+        """Return the fields of the task that state errors as they were measured.
+
+        Parameters
+        ----------
+        spread
+            By column, such as ``uncertainty_nm``: what `uncalibrated` states, (n,), in
+            the unit of the fields; ``response`` as it is.
+        error
+            By column: found minus true along the axes of space that it speaks of,
+            (n, axes), in the same unit.
+        weight
+            (n,) of each row.
+        """
+        del spread, error, weight
+        return {}
+
+    def margin(self, grid: Grid) -> int:
+        """Return the input px around a tile, beyond its halo, that parts must hold."""
+        del grid
+        return 0
 
     def postprocessing(self, grid: Grid) -> tuple[Operation, ...]:
         """Return the declared steps behind the network where a recipe states none."""

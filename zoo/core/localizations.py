@@ -66,6 +66,8 @@ class Localizations:
         (n,) int, sum of what speaks against the row: 1 for a depth at or beyond the
         ends of what the network was trained on, 2 for other emitters in its region, 4
         for light that one emitter does not explain.
+    wavelength_nm
+        (n,) float, centroid of the emission spectrum, nm.
     response
         (n,) float, the network's own; 1 for one as strong as an ideal isolated
         emitter's.  No probability.
@@ -120,6 +122,12 @@ class Localizations:
     )
     chi_square: np.ndarray | None = field(
         default=None, metadata=_in_file("chi2", "", "%.4f")
+    )
+    wavelength_nm: np.ndarray | None = field(
+        default=None,
+        metadata=_in_file(
+            "wavelength", "nm", "%.2f", "centroid", "spectral_centroid", "lambda"
+        ),
     )
     flags: np.ndarray | None = field(default=None, metadata=_in_file("flags", "", "%d"))
     response: np.ndarray | None = field(

@@ -46,3 +46,43 @@ NEHME_2020 = Paper(
     year=2020,
     doi="10.1038/s41592-020-0853-5",
 )
+
+FANG_2021 = Paper(
+    authors="Fang L, Monroe F, Novak SW et al.",
+    title="Deep learning-based point-scanning super-resolution imaging",
+    journal="Nature Methods 18, 406-416",
+    year=2021,
+    doi="10.1038/s41592-021-01080-z",
+)
+
+OUYANG_2018 = Paper(
+    authors="Ouyang W, Aristov A, Lelek M, Hao X, Zimmer C",
+    title=(
+        "Deep learning massively accelerates super-resolution localization microscopy"
+    ),
+    journal="Nature Biotechnology 36, 460-468",
+    year=2018,
+    doi="10.1038/nbt.4106",
+)
+
+GAIRE_2020 = Paper(
+    authors="Gaire SK, Zhang Y, Li H, Yu R, Zhang HF, Ying L",
+    title=(
+        "Accelerating multicolor spectroscopic single-molecule localization microscopy "
+        "using deep learning"
+    ),
+    journal="Biomedical Optics Express 11, 2705-2721",
+    year=2020,
+    doi="10.1364/BOE.391806",
+)
+
+WANG_2019 = Paper(
+    authors="Wang H, Rivenson Y, Jin Y et al.",
+    title=(
+        "Deep learning enables cross-modality super-resolution in fluorescence "
+        "microscopy"
+    ),
+    journal="Nature Methods 16, 103-110",
+    year=2019,
+    doi="10.1038/s41592-018-0239-0",
+)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 
+from zoo.core.bench import Bench
 from zoo.core.config import Kind
 from zoo.core.names import label
 from zoo.core.products import Products
@@ -84,6 +85,21 @@ class TestSet(Kind, ABC):
     def covers(self) -> dict[str, tuple[float, float]]:
         """Return the ranges that cases span, by names of training conditions."""
         return {}
+
+    def calibrating(self) -> Self | None:
+        """Return a further set to measure errors on that are to be stated.
+
+        Its cases differ from those that are scored; None if this set knows no errors.
+        """
+        return None
+
+    def bench(self) -> Bench | None:
+        """Return the microscope of the cases, on which any sample can be put.
+
+        None by default; test sets of image packages offer one where they can, and
+        `zoo.test_sets.invention` uses it.
+        """
+        return None
 
     def reduced(self) -> Self:
         """Return the smallest set in which every metric of this one has a value.

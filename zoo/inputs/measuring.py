@@ -67,9 +67,10 @@ def measurements(
             frame = frame[stack.depth // 2]
         frames.append(frame[part])
     data = np.stack(frames)
-    saturated = None
+    saturated = highest = None
     if stack.dtype.kind in "ui":
-        saturated = float((data >= np.iinfo(stack.dtype).max).mean())
+        highest = float(np.iinfo(stack.dtype).max)
+        saturated = float((data >= highest).mean())
     if content == "spots":
         images = data[..., group].mean(axis=-1)
         return found + measured_spots(
@@ -84,4 +85,5 @@ def measurements(
         pixel_nm=pixel_nm,
         later=list(exposures[-1]) if in_time else None,
         saturated=saturated,
+        highest=highest,
     )

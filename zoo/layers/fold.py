@@ -7,6 +7,7 @@ kernel's entries: 16 instead of 36 multiplications.  The graph computes the same
 function, up to rounding, from the same weights.
 """
 
+from collections.abc import Callable, Set
 from typing import Any, NamedTuple
 
 import keras
@@ -21,8 +22,10 @@ class Chain(NamedTuple):
 
     enlarge: layers.UpSampling2D
     """Twofold enlargement by replication."""
+    pad: layers.ZeroPadding2D | None
+    """Border of one pixel around that, where the convolution adds none."""
     convolution: layers.Conv2D
-    """3 x 3, same padding, stride and dilation 1, linear."""
+    """3 x 3, as wide as its input with the border, stride and dilation 1, linear."""
     norm: layers.BatchNormalization | None
     """Batch normalisation of its output, at inference a gain and an offset."""
     relu: layers.ReLU | None
@@ -49,7 +52,10 @@ def foldable(model: keras.Model) -> list[Chain]:
         ):
             continue
         convolution = _only_reader(layer)
-        if not _is_plain(convolution):
+        pad = convolution if _is_border(convolution) else None
+        if pad is not None:
+            convolution = _only_reader(pad)
+        if not _is_plain(convolution, padding="same" if pad is None else "valid"):
             continue
         norm: Any = _only_reader(convolution)
         norm = norm if isinstance(norm, layers.BatchNormalization) else None
@@ -58,7 +64,7 @@ def foldable(model: keras.Model) -> list[Chain]:
         relu = relu if plain and relu.max_value is None and not relu.threshold else None
         point: Any = _only_reader(relu or norm or convolution)
         point = point if _is_plain(point, 1) else None
-        chains.append(Chain(layer, convolution, norm, relu, point))
+        chains.append(Chain(layer, pad, convolution, norm, relu, point))
     return chains
 
 
@@ -82,15 +88,17 @@ def folded(model: keras.Model) -> keras.Model:
     gone = {
         layer.name
         for chain in chains.values()
-        for layer in (chain.enlarge, chain.norm, chain.relu, chain.point)
+        for layer in (chain.enlarge, chain.pad, chain.norm, chain.relu, chain.point)
         if layer is not None
     }
+
+    taken = {operation.name for operation in model.operations}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         if layer.name in gone:
             return args[0]
         if layer.name in chains:
-            return _four_phases(args[0], chains[layer.name])
+            return _four_phases(args[0], chains[layer.name], taken)
         return layer(*args, **kwargs)
 
     return keras.models.clone_model(
@@ -103,11 +111,19 @@ def _only_reader(layer: Any) -> Any:
     return readers[0] if len(readers) == 1 else None
 
 
-def _is_plain(layer: Any, size: int = 3) -> bool:
+def _is_border(layer: Any) -> bool:
+    return (
+        type(layer) is layers.ZeroPadding2D
+        and tuple(map(tuple, layer.padding)) == ((1, 1), (1, 1))
+        and layer.data_format == "channels_last"
+    )
+
+
+def _is_plain(layer: Any, size: int = 3, padding: str = "same") -> bool:
     return (
         type(layer) is layers.Conv2D
         and tuple(layer.kernel_size) == (size, size)
-        and (layer.padding == "same" or size == 1)
+        and (layer.padding == padding or size == 1)
         and tuple(layer.strides) == tuple(layer.dilation_rate) == (1, 1)
         and layer.groups == 1
         and layer.data_format == "channels_last"
@@ -115,7 +131,7 @@ def _is_plain(layer: Any, size: int = 3) -> bool:
     )
 
 
-def _four_phases(x: Any, chain: Chain) -> Any:
+def _four_phases(x: Any, chain: Chain, taken: Set[str]) -> Any:
     kernel, bias = _gained(chain)
     kernels = phase_kernels(kernel)
     # what acts on single pixels may stand before the shuffle
@@ -124,8 +140,22 @@ def _four_phases(x: Any, chain: Chain) -> Any:
     ]
     if chain.point is not None:
         phases = [chain.point(phase) for phase in phases]
-    together = ops.concatenate(phases, axis=-1)
-    return ops.nn.depth_to_space(together, 2, data_format="channels_last")
+    together = _named_anew(lambda: ops.concatenate(phases, axis=-1), taken)
+    return _named_anew(
+        lambda: ops.nn.depth_to_space(together, 2, data_format="channels_last"), taken
+    )
+
+
+def _named_anew(apply: Callable[[], Any], taken: Set[str]) -> Any:
+    """Apply an operation of a graph until its numbered name is a new one.
+
+    In a network that was read from a file, names of other operations count from 0, as
+    those that are made in this process do.
+    """
+    result = apply()
+    while result._keras_history.operation.name in taken:
+        result = apply()
+    return result
 
 
 def _gained(chain: Chain) -> tuple[np.ndarray, np.ndarray]:

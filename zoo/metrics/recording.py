@@ -6,6 +6,7 @@ import numpy as np
 
 from zoo.core.measured import Measured
 from zoo.metrics.emission import emission
+from zoo.metrics.integrity import integrity
 from zoo.metrics.noise import Gain, photon_transfer
 from zoo.metrics.sampling import sampling, spectral_sigma
 from zoo.metrics.spots import isolated_spots
@@ -153,6 +154,7 @@ def measured_image(
     pixel_nm: float | None,
     later: Sequence[np.ndarray] | None = None,
     saturated: float | None = None,
+    highest: float | None = None,
 ) -> list[Measured]:
     """Measure a diffraction-limited image, or the exposures that it is the mean of.
 
@@ -166,12 +168,15 @@ def measured_image(
         The same of the last point of time, if there are several.
     saturated
         Share of pixels at the end of the camera's range, None if it has none.
+    highest
+        Highest number that the file can hold; None if it has no end.
 
     Returns
     -------
     conditions
         Photons on the structure, background over the brightest structure, end of the
-        spectrum, oversampling, colour of the noise, constancy and saturation.
+        spectrum, oversampling, colour of the noise, constancy, saturation, and what
+        `zoo.metrics.integrity` measures.
     """
     gain = photon_transfer(channels)
     mean = np.mean([np.asarray(c, float) for c in channels], axis=0)
@@ -221,6 +226,7 @@ def measured_image(
         ),
         _constancy(mean, later),
         *_saturation(saturated),
+        *integrity(channels, highest=highest),
     ]
 
 

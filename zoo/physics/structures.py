@@ -266,7 +266,7 @@ def vesicles(
     """
     if not 0 < cap <= 1:
         raise ValueError(f"cap must be in (0, 1], not {cap}")
-    x_nm, y_nm = _scattered(rng, field_nm, density_per_um2, spacing_nm)
+    x_nm, y_nm = scattered(rng, field_nm, density_per_um2, spacing_nm)
     count = rng.integers(labels[0], labels[1] + 1, len(x_nm))
     instance = np.repeat(np.arange(len(x_nm)), count)
     radius = rng.uniform(*diameter_nm, len(x_nm))[instance] / 2
@@ -289,7 +289,7 @@ def _inside(
     return (x_nm >= 0) & (x_nm < width_nm) & (y_nm >= 0) & (y_nm < height_nm)
 
 
-def _scattered(
+def scattered(
     rng: np.random.Generator,
     field_nm: tuple[float, float],
     density_per_um2: float,

@@ -1,6 +1,6 @@
 """Frozen movies of emitters, scored as the SMLM challenge does."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from zoo.core.products import Products, Table
 from zoo.core.random import generator
 from zoo.core.test_set import Case, Metrics, TestSet
 from zoo.metrics.localizations import score
+from zoo.metrics.uncertainty import paired, uncertainty_scores
 from zoo.physics.camera import Camera, EmCcd, Scmos
 from zoo.physics.crlb import gaussian_crlb
 from zoo.simulate.frames import MARGIN_PX
@@ -193,7 +194,8 @@ class EmitterTestSet(TestSet):
         ``density/<emitters per µm²>`` pools both cameras, ``density_emccd`` and
         ``density_scmos`` tell them apart; ``photons_<camera>/<photons>`` holds isolated
         emitters with ``rmse_over_crlb``; ``empty/all/false_per_100_frames`` counts what
-        is found where nothing is.
+        is found where nothing is.  Of packages that state errors ``uncertainty`` holds
+        `zoo.metrics.uncertainty.uncertainty_scores` of every condition.
         """
         metrics: Metrics = {}
         pooled: dict[str, list[Findings]] = {}
@@ -227,9 +229,19 @@ class EmitterTestSet(TestSet):
                 }
             }
         order = [g for g in ("density", "empty") if g in metrics]
-        return {
+        ordered = {
             group: metrics[group] for group in dict.fromkeys(order + sorted(metrics))
         }
+        return ordered | self.uncertainty(scored)
+
+    def uncertainty(self, scored: Sequence[tuple[str, Any]]) -> Metrics:
+        """Return how true stated errors are, by condition; nothing if none are."""
+        parts: dict[str, list[Any]] = {}
+        for name, findings in scored:
+            evidence = (findings.truth, findings.localizations)
+            pair = paired(*evidence, field_nm=self.field_px * self.pixel_size_nm)
+            parts.setdefault(name.replace("/", " "), []).append(pair)
+        return uncertainty_group(parts)
 
     def perfect(self, case: Case) -> Products:
         """Return the truth as localizations."""
@@ -251,6 +263,15 @@ class EmitterTestSet(TestSet):
             "background_photons": (self.background_photons, self.background_photons),
             "pixel_size_nm": (self.pixel_size_nm, self.pixel_size_nm),
         }
+
+    def calibrating(self) -> Self:
+        """Return movies of the same conditions, half as long, of another seed."""
+        return self.override(
+            seed=self.seed + 1,
+            frames=-(-self.frames // 2),
+            isolated_frames=-(-self.isolated_frames // 2),
+            empty_frames=1,
+        )
 
     def reduced(self) -> Self:
         """Return a set of single frames, all conditions kept."""
@@ -294,6 +315,20 @@ class EmitterTestSet(TestSet):
             pixel_size_nm=self.pixel_size_nm,
             facts=camera,
         )
+
+
+def uncertainty_group(parts: Mapping[str, Sequence[Any]]) -> Metrics:
+    """Return the group ``uncertainty`` from what `paired` found, by condition."""
+    rows = {name: uncertainty_scores(found) for name, found in parts.items()}
+    rounded = {
+        name: {
+            metric: round(value, 4) if isinstance(value, float) else value
+            for metric, value in row.items()
+        }
+        for name, row in rows.items()
+        if row
+    }
+    return {"uncertainty": rounded} if rounded else {}
 
 
 def _one_after_another(movies: Iterable[tuple[Localizations, int]]) -> Localizations:

@@ -19,10 +19,11 @@ from zoo.core.products import Image, Products, Table
 from zoo.core.random import generator
 from zoo.core.test_set import Case, Metrics
 from zoo.metrics.crowds import crowd_scores, false_per_100_frames, image_scores
+from zoo.metrics.uncertainty import paired
 from zoo.physics.structures import microtubules
 from zoo.simulate.frames import MARGIN_PX
 from zoo.simulate.pairs import render, within
-from zoo.test_sets.emitters import CAMERAS, EmitterTestSet
+from zoo.test_sets.emitters import CAMERAS, EmitterTestSet, uncertainty_group
 
 CROWDED = ("dense", "bundled", "tubes", "crossing")
 """Groups of crowded filaments."""
@@ -39,6 +40,8 @@ class CrowdedScores(NamedTuple):
 
     values: dict[str, float]
     """Scores of the movie."""
+    pairs: Any = None
+    """Localizations with their errors, as `zoo.metrics.uncertainty.paired` has them."""
 
 
 class FilamentTestSet(EmitterTestSet):
@@ -129,7 +132,8 @@ class FilamentTestSet(EmitterTestSet):
                 density.array,
                 case.truth,
                 pixel_size_nm=self.field_nm / density.array.shape[0],
-            )
+            ),
+            paired(case.truth, found.localizations, field_nm=self.field_nm),
         )
 
     def metrics(self, scored: Sequence[tuple[str, Any]]) -> Metrics:
@@ -141,6 +145,7 @@ class FilamentTestSet(EmitterTestSet):
         """
         uniform = [(n, s) for n, s in scored if not isinstance(s, CrowdedScores)]
         metrics = super().metrics(uniform)
+        stated = metrics.pop("uncertainty", {})
         rows: dict[str, list[dict[str, float]]] = {}
         for name, scores in scored:
             if isinstance(scores, CrowdedScores):
@@ -155,7 +160,12 @@ class FilamentTestSet(EmitterTestSet):
                 metric: round(mean, 4) if np.isfinite(mean) else None
                 for metric, mean in means.items()
             }
-        return metrics
+        pairs: dict[str, list[Any]] = {}
+        for name, scores in scored:
+            if isinstance(scores, CrowdedScores) and scores.pairs is not None:
+                pairs.setdefault(name.replace("/", " "), []).append(scores.pairs)
+        stated = stated | uncertainty_group(pairs).get("uncertainty", {})
+        return metrics | ({"uncertainty": stated} if stated else {})
 
     def perfect(self, case: Case) -> Products:
         """Return the truth, and its histogram on a grid eight times as fine."""
@@ -193,6 +203,20 @@ class FilamentTestSet(EmitterTestSet):
             "psf_sigma_nm": (min(sigmas), max(sigmas)),
             "background_photons": (min(backgrounds), max(backgrounds)),
         }
+
+    def calibrating(self) -> Self:
+        """Return movies of the same conditions, half as long, of other seeds."""
+        return (
+            super()
+            .calibrating()
+            .override(
+                filament_seed=self.filament_seed + 1,
+                filament_frames=max(3, self.filament_frames // 2),
+                movie_frames=max(3, self.movie_frames // 2),
+                bundled_frames=max(4, self.bundled_frames // 2),
+                false_frames=1,
+            )
+        )
 
     def reduced(self) -> Self:
         """Return a set of a few frames, all conditions kept."""

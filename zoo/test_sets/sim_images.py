@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
+from zoo.core.bench import Bench
 from zoo.core.contract import conditions as training_conditions
 from zoo.core.errors import BadInput
 from zoo.core.products import Image, Products
@@ -201,6 +202,18 @@ class SimImageTestSet(TestSet):
         """Return signal levels and the conditions of the microscopes."""
         levels = (min(self.photon_levels), max(self.photon_levels))
         return training_conditions(self.conditions) | {"photons": levels}
+
+    def calibrating(self) -> Self:
+        """Return images of other samples at a few signal levels."""
+        levels = sorted(self.photon_levels)
+        few = dict.fromkeys((levels[len(levels) // 5], levels[-1 - len(levels) // 4]))
+        return self.override(seed=self.seed + 1, images=2, photon_levels=tuple(few))
+
+    def bench(self) -> Bench:
+        """Return the microscope in the middle of the conditions."""
+        from zoo.test_sets._sim_bench import SimBench
+
+        return SimBench(self.conditions)
 
     def reduced(self) -> Self:
         """Return one small image of every structure at the lowest and highest level."""

@@ -44,29 +44,61 @@ FILES = {
     "weights.keras",
 }
 PUBLISHED = {
+    "anna_palm_microtubules": (
+        "95fb9fc397777fa1b6062d8bc668fa013c01aaeb1451a23601e62ffdc0725ac3",
+        "d434a7a718438c1149ccca591a3ba8f23fcd46410db9d1116c511cfd8f80b392",
+    ),
+    "cross_modality_gan_confocal_sted": (
+        "f4ec37e117d7f2bc4b7e87c0096975f5fe00fca8352aa9465aa948044664ea6d",
+        "c2cb5ef0d24900da72ebc9641ac50e213d6f8e8915dc5623423ce66385548f96",
+    ),
+    "cross_modality_gan_tirf_sim": (
+        "89bc334a97dea53c4c1da8e2e7ecb7f26844e70ca26f0a810bc85ba066e79272",
+        "2dafb4cb27215657af55e019c2afe1507a8049a87b196efcd3ce1c947d1c39fb",
+    ),
+    "deep_storm3d_learned": (
+        "0d22270d9b583d929d0c5ec8bf768b42ebf6df2700f6b173d326cd6f7795a9ad",
+        "0bd6d9a0e0bb3ab4a60aec02a35c16177970ba62ebc8244c5ad06fde8e122791",
+    ),
+    "deep_storm3d_tetrapod": (
+        "4ebd8ad3f7fb70de0c46a19d62a49da0256fe6899542f715fe96627ac6f3ad7f",
+        "11e2088c0dad1ffbc78264505e60beff5d661b53b765482c8c81673a46d267d1",
+    ),
     "deep_storm_fast_microtubules": (
         "54d7d39e32e155be5de448834f911c7de20124c25e483313aa5b1f2882dc3181",
         "0f706137600ec44f4c14dfb39af0cb32cd51b3e6219bf6e888ac9eac8d87e648",
     ),
     "deep_storm_microtubules": (
-        "8b34cf6af1bef29fea27834de80e194fffc86c30daa586588efb6ed9895672ea",
-        "2ef46c1d46d8ec5b259320ee7f9fa200b507318bd8a5ce88e3e98c9d1cc28e20",
+        "22a61f62b9b302692af102e0d08e2ae5ec42c4808789cf1d584edf0ccbda25ca",
+        "54c4eb2a58311e5cb4e2374c63c127ebb124b7010603ccfe2e429b20044af10a",
     ),
     "dfcan_sim": (
         "00d76dbde558087d8509f52effd7c29cad9b5277dac909e283b9d4deea347f1b",
         "b3b144d2c54b88f02f6bd44f93b6738b5b2cfff636d159f1648ebfb404cdd049",
     ),
     "dfcan_widefield": (
-        "a55d1d1e443b341ee1dc714c9bd654081574bf6235d874413a939c21e1ba4cc1",
-        "d92c7dbd819940f563c4195069b338b5304a9b6dfceb025c3f973155bfaeb90a",
+        "c76d863d9270c697ca667cbb2857373921f389f638bb2ce0e1e446895e41ef71",
+        "217bda5d2675a053bfe418b7e610b31898bc3e0a74192fc86b3fb225e43cd555",
+    ),
+    "gaire_resnet_two_color": (
+        "4ca4fbeb163a2b1e0cfd43639007cd7d347249c37969f93306fded69c9414145",
+        "97b96e495ed25e30dd5135cc6865a5fdd112e8c410b21ae1028043f80f98ca7b",
+    ),
+    "pssr_em": (
+        "2b85ab2bbc9aac11b83dff0df852786bc08f7b848cae2476b50a1dbb7e82dd92",
+        "c4c9e6a513ef59846454060ceb5774b8828b62e5ed6738b243a9b2a855f3b4df",
+    ),
+    "pssr_fluorescence": (
+        "218b4df4c99c03bf084b506c5e93e609d63926bfaaf802765cb7096077cdba2c",
+        "c4ecdb36c30046c63ba06ef8f483536c9b24f71083272ef360be743a54ec8a33",
     ),
     "smnet_astigmatism": (
-        "82ea2dbc9bcd60f08f375284e7c1d263f25cefa1b2c7115826ba812a9a92acd1",
-        "2afc3928d16004ceb8a0387e81014fd30955d4c0fe3c46ea329fc2e5fe6c6767",
+        "71806f8683d69a90ab797d8bcb64376bcc799926e8be3264edccb07e8b76c61e",
+        "6dcb2d50a688b5b8fce68aab461f3c5daa8d5ecde31fc20b0ac070c1190d7826",
     ),
     "smnet_complex": (
-        "8a84b1b0944a643ac5e3edec402ee644795c0fc26de15f0d927eb48fe2c6732e",
-        "e024af6eee18966ec16cc93f8fbadabf94f00de9baf2e2ac68511c92db49b51a",
+        "b85f8b8ebff0bda6b218baa5412028c361293711e5920a3dc48fe3b29abc8e33",
+        "91ddbe9cbe1a1ce0524e3d6f0db7f2221749856fdee957929b527050361d0e87",
     ),
     "zelger_vgg16_astigmatism": (
         "5acc57c916e3b67a063abc22d504c5293cd23a8f197a89f51a7d142b3178e846",

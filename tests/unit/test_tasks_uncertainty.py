@@ -113,7 +113,7 @@ def test_scores_say_which_share_lies_within_the_stated_errors():
         uncertainty_nm=np.full(count, sigma),
     )
     scores = uncertainty_scores([paired(truth, found, field_nm=6000.0)])
-    assert scores["localizations"] == count
+    assert scores["found"] == count
     assert scores["within_1_sigma"] == pytest.approx(0.683, abs=0.02)
     assert scores["within_2_sigma"] == pytest.approx(0.954, abs=0.01)
     assert scores["rmse_axis_nm"] == pytest.approx(sigma, rel=0.05)

@@ -35,10 +35,10 @@ def bilinear(image: np.ndarray, scale: int) -> np.ndarray:
     """
     matrices: list[np.ndarray] = []
     for side in image.shape:
-        place: np.ndarray = np.clip(
-            (np.arange(scale * side) + 0.5) / scale - 0.5, 0, side - 1
-        )
-        away = np.abs(place[:, None] - np.arange(side))
+        fine: np.ndarray = np.arange(scale * side, dtype=np.float64)
+        coarse: np.ndarray = np.arange(side, dtype=np.float64)
+        place = np.clip((fine + 0.5) / scale - 0.5, 0, side - 1)
+        away = np.abs(place[:, None] - coarse)
         matrices.append(np.maximum(1 - away, 0))
     return matrices[0] @ np.asarray(image, float) @ matrices[1].T
 

@@ -75,7 +75,7 @@ def uncertainty_scores(parts: Sequence[Pair]) -> dict[str, float | int]:
     Returns
     -------
     scores
-        ``localizations``; ``uncertainty_nm``, the median of what is stated;
+        ``found``; ``uncertainty_nm``, the median of what is stated;
         ``rmse_axis_nm``, root mean square error per axis; ``within_1_sigma`` and
         ``within_2_sigma``.  With depths the last four once more, ``axial``.  Empty
         without localizations that state errors.
@@ -88,7 +88,7 @@ def uncertainty_scores(parts: Sequence[Pair]) -> dict[str, float | int]:
         error = np.concatenate([e for _, e in known])
         stated = np.concatenate([getattr(t, column) for t, _ in known])
         each = np.repeat(stated[:, None], error.shape[1], axis=1)
-        scores.setdefault("localizations", len(error))
+        scores.setdefault("found", len(error))
         scores[f"uncertainty{ending}_nm"] = float(np.median(stated))
         scores[f"rmse{ending or '_axis'}_nm"] = float(np.sqrt(np.mean(error**2)))
         for sigmas in (1, 2):

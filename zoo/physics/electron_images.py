@@ -8,6 +8,7 @@ section does not conduct, charging along the fast axis of the scan.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -121,7 +122,7 @@ def develop(rng: np.random.Generator, image: np.ndarray, look: Look) -> np.ndarr
         angle = rng.uniform(0, np.pi)
         along = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
         width = 2 * rng.uniform(0.8, 6) / columns
-        mark: np.ndarray = np.exp(-0.5 * ((along - rng.uniform(-1, 1)) / width) ** 2)
+        mark: Any = np.exp(-0.5 * ((along - rng.uniform(-1, 1)) / width) ** 2)
         image = image + np.float32(rng.uniform(-0.12, 0.12)) * mark
     if look.charging:
         streaks = smooth_noise(rng, (rows, 8), 0.0)[:, :1]
@@ -136,11 +137,13 @@ def develop(rng: np.random.Generator, image: np.ndarray, look: Look) -> np.ndarr
 def _precipitate(rng: np.random.Generator, image: np.ndarray) -> None:
     """Darken a grain of stain."""
     radius = rng.uniform(1.5, 7)
-    row, column = (int(rng.integers(side)) for side in image.shape)
+    row, column = int(rng.integers(len(image))), int(rng.integers(len(image[0])))
     reach = int(radius + 4)
     rows, columns = (slice(max(n - reach, 0), n + reach) for n in (row, column))
     part = image[rows, columns]
-    dy: np.ndarray = np.arange(part.shape[0])[:, None] + rows.start - row
-    dx: np.ndarray = np.arange(part.shape[1])[None] + columns.start - column
+    down: np.ndarray = np.arange(part.shape[0], dtype=np.float64)
+    along: np.ndarray = np.arange(part.shape[1], dtype=np.float64)
+    dy = down[:, None] + rows.start - row
+    dx = along[None] + columns.start - column
     shape = np.hypot(dy, dx * rng.uniform(0.7, 1.4))
     part -= (0.6 * np.clip((radius - shape) / 2, 0, 1)).astype(np.float32)

@@ -194,11 +194,13 @@ def _small(
     """Return centres and radii of small profiles on a shaken lattice."""
     pitch = 2 * tissue.axon_radius_nm
     rows, columns = (int(side / pitch / 0.866) + 4 for side in field_nm)
-    row, column = np.mgrid[:rows, :columns]
+    grid: np.ndarray = np.indices((rows, columns))
+    row, column = grid[0], grid[1]
     x = (column + 0.5 * (row % 2) - 1.5).ravel()
     y = (0.866 * row - 1.5).ravel()
     points = np.column_stack([x, y]) + rng.normal(0, 0.3, (x.size, 2))
-    radius = np.exp(rng.normal(0, 0.4, x.size))
+    spread: np.ndarray = rng.normal(0, 0.4, len(x))
+    radius = np.exp(spread)
     return pitch * points, 0.8 * tissue.axon_radius_nm * radius
 
 

@@ -216,8 +216,10 @@ def _vesicles(pen: _Pen, profile: int, synapse: tuple[float, float]) -> None:
     """Fill a bouton with vesicles near its synapse, cut at any height."""
     rng, profiles = pen.rng, pen.profiles
     rows, columns = profiles.labels.shape
-    y: np.ndarray = profiles.step_nm * np.arange(rows)[:, None] - synapse[0]
-    x: np.ndarray = profiles.step_nm * np.arange(columns)[None] - synapse[1]
+    down: np.ndarray = np.arange(rows, dtype=np.float64)
+    along: np.ndarray = np.arange(columns, dtype=np.float64)
+    y = profiles.step_nm * down[:, None] - synapse[0]
+    x = profiles.step_nm * along[None] - synapse[1]
     near = np.hypot(y, x) < rng.uniform(200, 700)
     mine = (profiles.labels == profile) & (profiles.clearance_nm > 24) & near
     free = np.flatnonzero(mine)
@@ -250,7 +252,9 @@ def _reticulum(pen: _Pen) -> None:
     rng, profiles = pen.rng, pen.profiles
     share = rng.uniform(0.2, 1.6)
     for profile in np.flatnonzero(profiles.widest_nm > 100):
-        for _ in range(min(int(rng.poisson(share * profiles.area_um2[profile])), 15)):
+        for _ in range(
+            min(int(rng.poisson(share * float(profiles.area_um2[profile]))), 15)
+        ):
             place = profiles.room(rng, int(profile), 45)
             if place is None:
                 break
@@ -282,7 +286,7 @@ def _microtubules(pen: _Pen) -> None:
             & (profiles.clearance_nm.ravel() > TUBULE_RADIUS_NM + 14)
         )
         along = rng.random() < 0.25
-        count = int(rng.poisson(many * profiles.area_um2[profile]))
+        count = int(rng.poisson(many * float(profiles.area_um2[profile])))
         angle = rng.uniform(0, np.pi)
         for _ in range(min(count, 8 if along else _MOST_TUBULES)):
             place = profiles.pick(rng, free)

@@ -110,10 +110,8 @@ class Profiles(NamedTuple):
         part = self.clearance_nm[rows, columns]
         if not part.size:
             return
-        y: np.ndarray = (
-            np.arange(part.shape[0])[:, None] + rows.start - y_nm / self.step_nm
-        )
-        x: np.ndarray = (
-            np.arange(part.shape[1])[None] + columns.start - x_nm / self.step_nm
-        )
+        down: np.ndarray = np.arange(part.shape[0], dtype=np.float64)
+        along: np.ndarray = np.arange(part.shape[1], dtype=np.float64)
+        y = down[:, None] + rows.start - y_nm / self.step_nm
+        x = along[None] + columns.start - x_nm / self.step_nm
         np.minimum(part, self.step_nm * np.hypot(y, x) - radius_nm, out=part)

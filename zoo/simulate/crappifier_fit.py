@@ -133,9 +133,10 @@ def fit_folder(
     """
     refuse_existing(output, overwrite=overwrite)
     try:
-        start = Crappifier.find(kind)()
+        Crappifier.find(kind)
     except ValueError as error:
         raise BadInput(str(error)) from error
+    start = Crappifier.model_validate({"kind": kind})
     pairs = read_pairs(folder)
     found = fit(start, pairs)
     declared = found.crappifier.model_dump(mode="json")

@@ -135,7 +135,8 @@ GPU_HOURS = 0.055
 
 BUDGETS: dict[BudgetName, Budget] = {
     "smoke": Budget(
-        stages=plan((1, 1, 1, 0), steps=12, batch=2, patch_px=32, changes=PLAIN),
+        stages=plan((1, 1, 0, 0), steps=12, batch=2, patch_px=32, changes=PLAIN)
+        + plan((0, 0, 1, 0), steps=12, batch=2, patch_px=32),
         learning_rate=1e-3,
         warmup_steps=4,
         validation_samples=2,
@@ -206,7 +207,7 @@ RAW_BUDGETS: dict[BudgetName, Budget] = {
     ),
     "gpu": BUDGETS["gpu"].override(
         # whole tiles only: the graph in front takes minutes to compile for every size
-        stages=again((16, 0), restart=3e-4, steps=80, batch=8, patch_px=128),
+        stages=again((22, 0), restart=3e-4, steps=80, batch=8, patch_px=128),
         learning_rate=3e-4,
         workers=3,
         hours=2 * GPU_HOURS,

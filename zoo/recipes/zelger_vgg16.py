@@ -72,7 +72,7 @@ ZELGER_VGG16_ASTIGMATISM = Recipe(
         ),
         # goes on from published weights: zoo train --start
         "gpu": Budget(
-            stages=(Stage(epochs=20, steps=100, batch_size=256),),
+            stages=(Stage(epochs=28, steps=100, batch_size=256),),
             workers=2,
             hours=0.055,
         ),

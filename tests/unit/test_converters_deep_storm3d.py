@@ -36,7 +36,7 @@ from zoo.physics.pupil import PupilOptics
 from zoo.predict.predictor import Predictor
 
 PLANES = 5
-DEMO = Path("/work/shared/data/deep_storm3d")
+DEMO = Path(__file__).parents[3] / "shared" / "data" / "deep_storm3d"
 CHECKPOINT = DEMO / "tetrapod_demo3_weights_best_loss.pkl"
 MASK = DEMO / "mask_tetrapod.mat"
 published = pytest.mark.skipif(

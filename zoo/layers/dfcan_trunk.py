@@ -8,13 +8,59 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from zoo.layers.attention import Basis, fourier_channel_attention
+from zoo.layers.attention import (
+    Basis,
+    Spectrum,
+    fourier_basis,
+    fourier_channel_attention,
+)
 from zoo.layers.blocks import gelu
+from zoo.layers.resize import Convention
 
 DARK = -3.2
 """Output before the sigmoid at the start of training: 0.04, about the mean of an image
 of cell structures.  A bias of zero starts at 0.5, from where the first steps push all
 pixels down together until the sigmoid is flat and the output stays black."""
+
+
+def entrance(
+    channels: int,
+    tile: int | None,
+    spectrum_px: int,
+    *,
+    spectrum: Spectrum,
+    resize: Convention,
+) -> tuple[Any, Any]:
+    """Return the input of a DFCAN or DFGAN and the matrices for its spectra.
+
+    Parameters
+    ----------
+    channels
+        Images that go in.
+    tile
+        Input height and width, px; None for any size.
+    spectrum_px
+        Height and width that spectra are resized to.
+    spectrum, resize
+        As for `zoo.layers.attention.fourier_basis`.
+
+    Raises
+    ------
+    ValueError
+        If a number is too small or an option unknown.
+    """
+    for name, value in (("channels", channels), ("tile", tile)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    image: Any = keras.Input((tile, tile, channels), name="image", dtype="float32")
+    basis = fourier_basis(
+        image,
+        size=spectrum_px,
+        reference_px=spectrum_px,
+        spectrum=spectrum,
+        resize=resize,
+    )
+    return image, basis
 
 
 def dfcan_trunk(

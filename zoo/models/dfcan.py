@@ -3,14 +3,12 @@
 Qiao, Li, Guo, Liu, Jiang, Dai and Li 2021 (doi:10.1038/s41592-020-01048-5).
 """
 
-from typing import Any
-
 import keras
 
 from zoo.core import papers
 from zoo.core.network import Network
-from zoo.layers.attention import Spectrum, fourier_basis
-from zoo.layers.dfcan_trunk import dfcan_trunk
+from zoo.layers.attention import Spectrum
+from zoo.layers.dfcan_trunk import dfcan_trunk, entrance
 from zoo.layers.resize import Convention
 
 
@@ -64,16 +62,8 @@ def dfcan(
     ValueError
         If a number is too small or an option unknown.
     """
-    for name, value in (("channels", channels), ("tile", tile)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
-    image: Any = keras.Input((tile, tile, channels), name="image", dtype="float32")
-    basis = fourier_basis(
-        image,
-        size=spectrum_px,
-        reference_px=spectrum_px,
-        spectrum=spectrum,
-        resize=resize,
+    image, basis = entrance(
+        channels, tile, spectrum_px, spectrum=spectrum, resize=resize
     )
     restored = dfcan_trunk(
         image,

@@ -6,16 +6,14 @@ sees their mean and Wiener reconstructions for the illumination pattern that is
 estimated from the frames, nine maps as well.
 """
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import layers
 
 from zoo.core import papers
 from zoo.core.network import Network
-from zoo.layers.attention import Spectrum, fourier_basis
-from zoo.layers.dfcan_trunk import dfcan_trunk
+from zoo.layers.attention import Spectrum
+from zoo.layers.dfcan_trunk import dfcan_trunk, entrance
 from zoo.layers.resize import Convention
 from zoo.layers.sim.reconstruction import MAPS, SCALE, reconstructions
 
@@ -65,16 +63,7 @@ def dfcan_reconstructed(
     ValueError
         If a number is too small or an option unknown.
     """
-    if tile is not None and tile < 1:
-        raise ValueError(f"tile must be at least 1, not {tile}")
-    image: Any = keras.Input((tile, tile, MAPS), name="image", dtype="float32")
-    basis = fourier_basis(
-        image,
-        size=spectrum_px,
-        reference_px=spectrum_px,
-        spectrum=spectrum,
-        resize=resize,
-    )
+    image, basis = entrance(MAPS, tile, spectrum_px, spectrum=spectrum, resize=resize)
     join = layers.Concatenate(dtype="float32", name="reconstructions")
     restored = dfcan_trunk(
         join(reconstructions(image)),

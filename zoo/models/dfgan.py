@@ -5,15 +5,13 @@ attention are those of DFCAN; `dfgan_reconstructed` stands behind the blind SIM
 reconstruction that `zoo.models.dfcan_reconstructed` has.
 """
 
-from typing import Any
-
 import keras
 from keras import layers
 
 from zoo.core import papers
 from zoo.core.network import Network
-from zoo.layers.attention import Spectrum, fourier_basis
-from zoo.layers.dfcan_trunk import dfcan_trunk
+from zoo.layers.attention import Spectrum
+from zoo.layers.dfcan_trunk import dfcan_trunk, entrance
 from zoo.layers.resize import Convention
 from zoo.layers.sim.reconstruction import MAPS, SCALE, reconstructions
 
@@ -67,7 +65,7 @@ def dfgan(
     ValueError
         If a number is too small or an option unknown.
     """
-    image, basis = _entrance(
+    image, basis = entrance(
         channels, tile, spectrum_px, spectrum=spectrum, resize=resize
     )
     restored = dfcan_trunk(
@@ -118,7 +116,7 @@ def dfgan_reconstructed(
     ValueError
         If a number is too small or an option unknown.
     """
-    image, basis = _entrance(MAPS, tile, spectrum_px, spectrum=spectrum, resize=resize)
+    image, basis = entrance(MAPS, tile, spectrum_px, spectrum=spectrum, resize=resize)
     join = layers.Concatenate(dtype="float32", name="reconstructions")
     restored = dfcan_trunk(
         join(reconstructions(image)),
@@ -131,29 +129,6 @@ def dfgan_reconstructed(
         dtype=dtype,
     )
     return keras.Model(image, restored, name="dfgan_reconstructed")
-
-
-def _entrance(
-    channels: int,
-    tile: int | None,
-    spectrum_px: int,
-    *,
-    spectrum: Spectrum,
-    resize: Convention,
-) -> tuple[Any, Any]:
-    """Return the input and the matrices for its spectra."""
-    for name, value in (("channels", channels), ("tile", tile)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
-    image: Any = keras.Input((tile, tile, channels), name="image", dtype="float32")
-    basis = fourier_basis(
-        image,
-        size=spectrum_px,
-        reference_px=spectrum_px,
-        spectrum=spectrum,
-        resize=resize,
-    )
-    return image, basis
 
 
 DFGAN = Network(

@@ -88,6 +88,25 @@ def torch_run(model: Any, threads: int) -> Run | None:
     return network
 
 
+def operations(model: Any, edge: int) -> None:
+    """Print where a network's multiplications are: on coarse or fine pixels."""
+    sums = {"camera pixels": 0.0, "enlargement": 0.0, "volume": 0.0}
+    finer = 1
+    for layer in model.layers:
+        if layer.name.endswith("_enlarge"):
+            finer *= 2
+        if not layer.name.endswith("_conv"):
+            continue
+        pixels = (edge * finer) ** 2
+        enlarging = layer.name.startswith("deconv")
+        place = "enlargement" if enlarging else "volume"
+        place = "camera pixels" if finer == 1 else place
+        sums[place] += pixels * float(np.prod(layer.kernel.shape))
+    total = sum(sums.values())
+    parts = ", ".join(f"{part} {n / total:.0%}" for part, n in sums.items())
+    print(f"{total / 1e9:.1f} billion multiplications per frame: {parts}")
+
+
 def memory(package: Path, edge: int) -> None:
     """Print the peak memory of a prediction on a large frame, in another process."""
     pid = os.fork()
@@ -129,6 +148,7 @@ def main() -> None:
 
     model: Any = export.load_keras(arguments.package / "weights.keras")
     edge = arguments.edge
+    operations(model, edge)
     frame = np.random.default_rng(0).random((1, edge, edge, 1), np.float32)
     runs: dict[str, Run | None] = {}
     with tempfile.TemporaryDirectory() as folder:

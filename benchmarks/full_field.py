@@ -14,32 +14,34 @@ shown: maximum likelihood from the most similar of templates.
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from common import print_machine, print_row
 
 from zoo.core.contract import Contract
 from zoo.core.grid import Axis, Grid
-from zoo.core.localizations import Localizations
 from zoo.core.products import Products
 from zoo.core.random import generator
 from zoo.inputs.regions import Regions
 from zoo.metrics.localizations import inside, match, score
 from zoo.physics.emitter_model import known_model
 from zoo.physics.engineered import PUPILS
-from zoo.physics.fisher import emitter_bound
 from zoo.physics.mle import fit_emitters
 from zoo.physics.pupil import PupilOptics, PupilPsf
-from zoo.physics.spots import draw_emitters
 from zoo.predict.options import split_options
 from zoo.predict.predictor import Predictor
 from zoo.tasks.parameters import Parameters
+from zoo.test_sets._full_field import (
+    Conditions,
+    Movie,
+    emitter_movie,
+    field_known,
+)
 
 SEED = 2018
 """Not a seed of training."""
 DENSITIES_PER_UM2 = (0.02, 0.2)
-WINDOW_PX = 51  # of a spot
 PLACES = ("x_nm", "y_nm", "z_nm")
 WIDTHS = (10, 26, 9, 7, 8, 10, 9, 9, 9, 9, 7, 9)
 HEADS = (
@@ -58,44 +60,24 @@ HEADS = (
 )
 
 
-class Movie(NamedTuple):
-    """A simulated movie."""
-
-    frames: np.ndarray
-    """(t, y, x) photons."""
-    truth: Localizations
-    """Its emitters, those beyond the border included."""
-
-
 def simulated(
     contract: Contract, density_per_um2: float, frames: int, px: int
 ) -> Movie:
     """Draw a movie under the training conditions of a package."""
     optics = contract.task.optics  # pyright: ignore[reportAttributeAccessIssue]
-    psf = PupilPsf(optics, dtype=np.float32)
-    rng = generator(SEED, round(1000 * density_per_um2))
-    field_nm, beyond_nm = px * optics.pixel_nm, WINDOW_PX / 2 * optics.pixel_nm
-    area_um2 = ((field_nm + 2 * beyond_nm) / 1000) ** 2
-    photons, background = (
-        np.log(contract.training[key]) for key in ("photons", "background_photons")
+    return emitter_movie(
+        PupilPsf(optics, dtype=np.float32),
+        Conditions(
+            contract.training["z_nm"],
+            contract.training["photons"],
+            contract.training["background_photons"],
+        ),
+        generator(SEED, round(1000 * density_per_um2)),
+        density_per_um2=density_per_um2,
+        frames=frames,
+        field_px=px,
+        pixel_nm=optics.pixel_nm,
     )
-    images, tables = [], []
-    for number in range(1, frames + 1):
-        count = rng.poisson(density_per_um2 * area_um2)
-        x_nm, y_nm = rng.uniform(-beyond_nm, field_nm + beyond_nm, (2, count))
-        table = Localizations(
-            x_nm=x_nm,
-            y_nm=y_nm,
-            z_nm=rng.uniform(*contract.training["z_nm"], count),
-            photons=np.exp(rng.uniform(*photons, count)),
-            background_photons=np.full(count, np.exp(rng.uniform(*background))),
-            frame=np.full(count, number),
-        )
-        light = draw_emitters(psf, table, (px, px), window_px=WINDOW_PX).clip(0)
-        level = table.background_photons[0] if count else 1.0
-        images.append(rng.poisson(light + level))
-        tables.append(table)
-    return Movie(np.stack(images).astype(np.uint16), Localizations.concatenate(tables))
 
 
 def declared(optics: PupilOptics, size_px: int) -> Contract:
@@ -170,21 +152,10 @@ def scored(
     products, report = run(contract, movie.frames)
     seconds = time.perf_counter() - start
     truth, found = movie.truth, products.localizations
-    middle_nm = (size // 2 + 0.5) * optics.pixel_nm
-    middle = np.full(len(truth), middle_nm)
-    bound = emitter_bound(
-        PupilPsf(optics, dtype=np.float32),
-        middle,
-        middle,
-        truth.z_nm,
-        photons=truth.photons,
-        background_photons=truth.background_photons,
-        shape=(size, size),
-    )
-    field: Any = {
-        "field_nm": len(movie.frames[0]) * optics.pixel_nm,
-        "border_nm": (size // 2 + 1) * optics.pixel_nm,
-    }
+    psf = PupilPsf(optics, dtype=np.float32)
+    known = field_known(psf, movie, region_px=size, pixel_nm=optics.pixel_nm)
+    bound = known.bounds
+    field: Any = {"field_nm": known.field_nm, "border_nm": known.border_nm}
     scores = score(truth, found, **field)
     seen, stated = (np.flatnonzero(inside(t, **field)) for t in (truth, found))
     pairs = match(truth.select(seen), found.select(stated))

@@ -18,28 +18,9 @@ twice as fine and, if the published network does not fit your microscope, retrai
 # where an image contradicts its input, not whether the detail is true. Without a file of
 # yours the notebook simulates one.
 
-# %% [markdown]
-# # **1. Install and check the hardware**
+# %% shared: install
 
-# %%
-# @title ## 1.1 Install superres-zoo
-# !pip install -q "superres-zoo[train,package]" pandas
-
-# %%
-# @title ## 1.2 Is there a graphics card?
-import zoo
-from zoo import notebook
-
-print(notebook.hardware())
-
-# %% [markdown]
-# # **2. Your data**
-
-# %%
-# @title ## 2.1 Where to keep files
-work_folder = "superres-zoo-images"  # @param {type:"string"}
-on_drive = False  # @param {type:"boolean"}
-place = notebook.folder(work_folder, on_drive=on_drive)
+# %% shared: folder
 
 # %%
 # @title ## 2.2 The recording
@@ -63,58 +44,24 @@ notebook.command("check", source, "--for", package)
 changes = ""  # @param {type:"string"}
 notebook.beside(package, changes, source, place)
 
-# %% [markdown]
-# # **4. Train**
-#
-# Budgets: `smoke` (a minute, to try), `cpu` (up to two hours), `gpu` (minutes). An
-# interrupted training goes on with `zoo train --resume`.
+# %% shared: train
 
-# %%
-# @title ## 4.1 Train
-budget = "gpu"  # @param ["smoke", "cpu", "gpu"]
-run = place / "run"
-options = [*notebook.settings(changes), "--budget", budget]
-notebook.command("train", package, "-o", run, options)
-
-# %% [markdown]
-# # **5. Quality control**
-
-# %%
-# @title ## 5.1 Loss, and held-out samples
-notebook.loss_and_samples(run)
-
-# %%
-# @title ## 5.2 Package it: verified, and scored on the frozen test set
-name = "my_dfcan"  # @param {type:"string"}
-author = "Not stated"  # @param {type:"string"}
-own = ["--name", name, "--author", author, "--overwrite"]
-notebook.command("package", run, "-o", place / "packages", own)
-notebook.command("show", place / "packages" / name)
+# %% shared: quality_control name=my_dfcan
 
 # %% [markdown]
 # # **6. Predict**
 
 # %%
 # @title ## 6.1 Predict and look
+import zoo
+
 use_own = True  # @param {type:"boolean"}
 model = zoo.load(place / "packages" / name if use_own else package)
 result = model.predict(source)
 result
 
-# %%
-# @title ## 6.2 Save
-results = result.save(place / "result", overwrite=True)
-notebook.hand_over(sorted(results.iterdir()))
+# %% shared: save number=6.2
 
-# %% [markdown]
-# # **7. Export and cite**
-#
-# The bioimage.io zip runs in Fiji (deepImageJ) and bioimageio.core.
+# %% shared: export
 
-# %%
-# @title ## 7.1 Export
-notebook.hand_over([place / "packages" / f"{name}.zip"])
-
-# %%
-# @title ## 7.2 Cite
-notebook.command("show", package)
+# %% shared: cite number=7.2

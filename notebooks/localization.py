@@ -17,28 +17,9 @@ fit your microscope, retrains it on simulated frames that look like yours.
 # Training needs no measured data: frames are simulated under conditions that you state.
 # Without a movie of yours the notebook simulates one.
 
-# %% [markdown]
-# # **1. Install and check the hardware**
+# %% shared: install
 
-# %%
-# @title ## 1.1 Install superres-zoo
-# !pip install -q "superres-zoo[train,package]" pandas
-
-# %%
-# @title ## 1.2 Is there a graphics card?
-import zoo
-from zoo import notebook
-
-print(notebook.hardware())
-
-# %% [markdown]
-# # **2. Your data**
-
-# %%
-# @title ## 2.1 Where to keep files
-work_folder = "superres-zoo-localization"  # @param {type:"string"}
-on_drive = False  # @param {type:"boolean"}
-place = notebook.folder(work_folder, on_drive=on_drive)
+# %% shared: folder
 
 # %%
 # @title ## 2.2 The movie
@@ -62,39 +43,17 @@ notebook.command("check", source, "--for", package)
 changes = "source.psf_sigma_nm=[95,170]"  # @param {type:"string"}
 notebook.beside(package, changes, source, place)
 
-# %% [markdown]
-# # **4. Train**
-#
-# Budgets: `smoke` (a minute, to try), `cpu` (up to two hours), `gpu` (minutes). An
-# interrupted training goes on with `zoo train --resume`.
+# %% shared: train
 
-# %%
-# @title ## 4.1 Train
-budget = "gpu"  # @param ["smoke", "cpu", "gpu"]
-run = place / "run"
-options = [*notebook.settings(changes), "--budget", budget]
-notebook.command("train", package, "-o", run, options)
-
-# %% [markdown]
-# # **5. Quality control**
-
-# %%
-# @title ## 5.1 Loss, and held-out samples
-notebook.loss_and_samples(run)
-
-# %%
-# @title ## 5.2 Package it: verified, and scored on the frozen test set
-name = "my_deep_storm"  # @param {type:"string"}
-author = "Not stated"  # @param {type:"string"}
-own = ["--name", name, "--author", author, "--overwrite"]
-notebook.command("package", run, "-o", place / "packages", own)
-notebook.command("show", place / "packages" / name)
+# %% shared: quality_control name=my_deep_storm
 
 # %% [markdown]
 # # **6. Predict**
 
 # %%
 # @title ## 6.1 Localize and look
+import zoo
+
 use_own = True  # @param {type:"boolean"}
 model = zoo.load(place / "packages" / name if use_own else package)
 result = model.predict(source)
@@ -104,25 +63,15 @@ result
 # @title ## 6.2 The table
 result.to_pandas().head(10)
 
-# %%
-# @title ## 6.3 Save
-results = result.save(place / "result", overwrite=True)
-notebook.hand_over(sorted(results.iterdir()))
+# %% shared: save number=6.3
 
-# %% [markdown]
-# # **7. Export and cite**
-#
-# The bioimage.io zip runs in Fiji (deepImageJ) and bioimageio.core, the folder in
-# ZeroCostDL4Mic's own Deep-STORM notebook as a pretrained model.
+# %% shared: export
 
 # %%
-# @title ## 7.1 Export
-notebook.hand_over([place / "packages" / f"{name}.zip"])
+# @title ## 7.2 The published network for ZeroCostDL4Mic's own Deep-STORM notebook
 folder = place / "zerocostdl4mic"
 notebook.command(
     "convert", "deep_storm_microtubules", "--to", "zerocostdl4mic", "-o", folder
 )
 
-# %%
-# @title ## 7.2 Cite
-notebook.command("show", package)
+# %% shared: cite number=7.3

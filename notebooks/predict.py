@@ -31,14 +31,7 @@ from zoo import notebook
 
 notebook.command("list")
 
-# %% [markdown]
-# # **2. Your data**
-
-# %%
-# @title ## 2.1 Where to keep files
-work_folder = "superres-zoo-predict"  # @param {type:"string"}
-on_drive = False  # @param {type:"boolean"}
-place = notebook.folder(work_folder, on_drive=on_drive)
+# %% shared: folder
 
 # %%
 # @title ## 2.2 Package and recording
@@ -69,14 +62,9 @@ model = zoo.load(package)
 result = model.predict(source, pixel_size_nm=pixel_size_nm or None)
 result
 
-# %%
-# @title ## 6.2 Save
-results = result.save(place / "result", overwrite=True)
-notebook.hand_over(sorted(results.iterdir()))
+# %% shared: save number=6.2
 
 # %% [markdown]
 # # **7. Cite**
 
-# %%
-# @title ## 7.1 The card, with what to cite
-notebook.command("show", package)
+# %% shared: cite number=7.1

@@ -18,28 +18,9 @@ spots, with a network retrained for the optics that your beads show.
 # coverslip or the calibration that SMAP, Picasso or uiPSF made of one. Without a movie of
 # yours the notebook simulates regions of single emitters.
 
-# %% [markdown]
-# # **1. Install and check the hardware**
+# %% shared: install
 
-# %%
-# @title ## 1.1 Install superres-zoo
-# !pip install -q "superres-zoo[train,package]" pandas
-
-# %%
-# @title ## 1.2 Is there a graphics card?
-import zoo
-from zoo import notebook
-
-print(notebook.hardware())
-
-# %% [markdown]
-# # **2. Your data**
-
-# %%
-# @title ## 2.1 Where to keep files
-work_folder = "superres-zoo-single-emitters"  # @param {type:"string"}
-on_drive = False  # @param {type:"boolean"}
-place = notebook.folder(work_folder, on_drive=on_drive)
+# %% shared: folder
 
 # %%
 # @title ## 2.2 The movie and the camera
@@ -52,7 +33,9 @@ source = notebook.recording(recording, package, place, frames=100)
 # %% [markdown]
 # # **3. Calibration**
 #
-# The step is positive if the focal plane goes into the sample.
+# The step is positive if the focal plane goes into the sample. With optics of yours the
+# training of section 4 goes on from the published weights for at most half an hour;
+# without, it trains the published network anew.
 
 # %%
 # @title ## 3.1 Optics from beads, or from another program's calibration
@@ -63,39 +46,17 @@ if beads:
     notebook.command("calibrate", beads, "-o", optics, "--overwrite", options.split())
 changes = f"source.optics={optics}" if beads else ""
 
-# %% [markdown]
-# # **4. Train**
-#
-# With optics of yours the training goes on from the published weights for at most half an
-# hour. Without, this trains the published network anew.
+# %% shared: train
 
-# %%
-# @title ## 4.1 Train
-budget = "gpu"  # @param ["smoke", "cpu", "gpu"]
-run = place / "run"
-chosen = [*notebook.settings(changes), "--budget", budget]
-notebook.command("train", package, "-o", run, chosen)
-
-# %% [markdown]
-# # **5. Quality control**
-
-# %%
-# @title ## 5.1 Loss, and held-out samples
-notebook.loss_and_samples(run)
-
-# %%
-# @title ## 5.2 Package it: verified, and scored on the frozen test set
-name = "my_single_emitters"  # @param {type:"string"}
-author = "Not stated"  # @param {type:"string"}
-own = ["--name", name, "--author", author, "--overwrite"]
-notebook.command("package", run, "-o", place / "packages", own)
-notebook.command("show", place / "packages" / name)
+# %% shared: quality_control name=my_single_emitters
 
 # %% [markdown]
 # # **6. Predict**
 
 # %%
 # @title ## 6.1 Predict and look
+import zoo
+
 use_own = True  # @param {type:"boolean"}
 camera = {"offset_adu": offset_adu, "photons_per_adu": photons_per_adu}
 model = zoo.load(place / "packages" / name if use_own else package, **camera)
@@ -106,18 +67,8 @@ result
 # @title ## 6.2 The table
 result.to_pandas().head(10)
 
-# %%
-# @title ## 6.3 Save
-results = result.save(place / "result", overwrite=True)
-notebook.hand_over(sorted(results.iterdir()))
+# %% shared: save number=6.3
 
-# %% [markdown]
-# # **7. Export and cite**
+# %% shared: export
 
-# %%
-# @title ## 7.1 Export
-notebook.hand_over([place / "packages" / f"{name}.zip"])
-
-# %%
-# @title ## 7.2 Cite
-notebook.command("show", package)
+# %% shared: cite number=7.2

@@ -2,9 +2,11 @@
 
 A source, ``notebooks/NAME.py``, is a script in the percent format of jupytext: ``# %%``
 begins a cell, ``# %% [markdown]`` one of text, and a comment that begins with ``# !`` is
-a shell command of the notebook alone.  ``NAME.ipynb`` is generated, and so is
+a shell command of the notebook alone.  A line ``# %% shared: PART word=value`` stands for
+the cells of ``shared/PART.py``, in which ``$word`` is the value and ``$notebook`` the name
+of the source with hyphens.  ``NAME.ipynb`` is generated, and so is
 ``dl4miceverywhere/NAME/configuration.yaml``.  `--check` only says whether they are up to
-date.
+date, `--script NAME` prints the whole script.
 """
 
 import ast
@@ -14,6 +16,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from string import Template
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -33,6 +36,28 @@ def repository() -> str | None:
     text = (HERE.parent / "pyproject.toml").read_text(encoding="utf-8")
     urls = tomllib.loads(text)["project"].get("urls", {})
     return urls.get("Repository", "").rstrip("/") or None
+
+
+def script(path: Path) -> str:
+    """Return the whole script of a source, with the cells that sources share.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such shared part.
+    KeyError
+        If it needs a word that the line does not give.
+    """
+
+    def part(line: re.Match[str]) -> str:
+        name, *pairs = line[1].split()
+        values = dict(pair.split("=", 1) for pair in pairs)
+        values["notebook"] = path.stem.replace("_", "-")
+        text = (HERE / "shared" / f"{name}.py").read_text(encoding="utf-8")
+        return Template(text[text.index("# %%") :]).substitute(values).rstrip()
+
+    text = path.read_text(encoding="utf-8")
+    return re.sub(r"^# %% shared: (.+)$", part, text, flags=re.MULTILINE)
 
 
 def cells(text: str) -> list[tuple[str, str]]:
@@ -58,7 +83,7 @@ def cells(text: str) -> list[tuple[str, str]]:
 def notebook(path: Path, address: str | None) -> dict[str, Any]:
     """Return a notebook without outputs, the same for equal sources."""
     made: list[dict[str, Any]] = []
-    parts = cells(path.read_text(encoding="utf-8"))
+    parts = cells(script(path))
     if address is not None:
         link = f"{COLAB}/github/{address.split('github.com/')[-1]}/blob/main"
         badge = f"[![Open in Colab]({BADGE})]({link}/notebooks/{path.stem}.ipynb)"
@@ -149,6 +174,9 @@ def generated() -> dict[Path, str]:
 
 def main(arguments: list[str]) -> int:
     """Write the generated files, or say which are not up to date."""
+    if "--script" in arguments:
+        print(script(HERE / f"{arguments[-1]}.py"), end="")
+        return 0
     stale = [
         path
         for path, text in generated().items()

@@ -95,30 +95,8 @@ def convert(
 ) -> Path:
     """Turn a generator of the authors' program into a package.
 
-    Parameters
-    ----------
-    source
-        File from ``save`` or ``save_weights``, of any number of channels and any scale.
-    destination
-        Folder to create, the package itself.
-    tile
-        Height and width that the network takes, px.
-    verify
-        Whether to run every weights entry with the official tool first.
-
-    Returns
-    -------
-    package : Path
-        With ``weights.keras`` and ``model.onnx``.
-
-    Raises
-    ------
-    BadInput
-        If the file cannot be read, or `destination` holds something already.
-    MappingError
-        If it is not the generator of DFGAN.
-    BadPackage
-        If what was written does not give the network's outputs.
+    Parameters, result and errors are those of `converters.checkpoints.dfcan.convert`,
+    but that `source` is the generator of DFGAN, of any number of channels and scale.
     """
     path, directory = Path(source), Path(destination)
     try:

@@ -143,7 +143,7 @@ def test_a_step_against_the_gradient_lowers_the_loss(loss, source):
     assert np.abs(slope).max() > 0
     before = value(loss, target, start[None])[0]
     # a step so short that the loss is straight: its fall is the slope squared
-    step = 1e-2 * before / np.sum(slope.astype(float) ** 2)
+    step = 1e-3 * before / np.sum(slope.astype(float) ** 2)
     after = value(loss, target, (start - step * slope)[None].astype("float32"))
     assert after[0] < before
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import tifffile
 
-from zoo.core import files
+from zoo.core import claims
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 
@@ -93,7 +93,7 @@ def instants(program, ending):
 
 
 def no_leftovers(folder):
-    files._living(folder)  # as the next start in the same folder does
+    claims.living(folder)  # as the next start in the same folder does
     assert not [path for path in folder.rglob(".*") if "cache" not in path.parts]
 
 

@@ -6,15 +6,18 @@ Debian's ``imagej`` under ``xvfb-run``.
 """
 
 import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from zoo.core.localizations import Localizations
 from zoo.io.tables import write_localizations
-from zoo.io.write import write_ome_tiff
+from zoo.io.write import write_imagej_tiff, write_ome_tiff
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +44,19 @@ run("Quit");
 """
 
 
+DEEPIMAGEJ = r'run\("DeepImageJ Run", .*\);'
+ENLARGE = """
+run("Scale...", "x=8 y=8 interpolation=None create title=output");
+run("32-bit");
+"""
+SAVE = """
+print(nImages, bitDepth());
+saveAs("Tiff", "%s");
+run("Quit");
+"""
+FIJI = Path(__file__).parents[2] / "docs" / "fiji.md"
+
+
 def interpreter(variable):
     """Return the Python that a variable names, or skip."""
     python = os.environ.get(variable)
@@ -49,8 +65,8 @@ def interpreter(variable):
     return python
 
 
-def run(*words):
-    """Return the lines that a program prints."""
+def run(*words, codes=(0,)):
+    """Return the lines that a program prints which ends with one of some codes."""
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(
@@ -61,7 +77,7 @@ def run(*words):
         env=environment,
         timeout=600,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in codes, done.stderr
     return done.stdout.strip().splitlines()
 
 
@@ -96,14 +112,42 @@ def test_napari_reads_the_image(tmp_path):
     assert lines[-1].split()[-2:] == ["24", "32"]
 
 
-def test_imagej_knows_the_pixel(tmp_path):
+def imagej(macro, path):
+    """Return the lines that a macro prints which ImageJ runs on a file, or skip."""
     if not (shutil.which("imagej") and shutil.which("xvfb-run")):
         pytest.skip("imagej or xvfb-run is not installed")
-    macro = tmp_path / "open.ijm"
-    macro.write_text(IMAGEJ, encoding="utf-8")
-    image = _image(tmp_path / "reconstruction.ome.tif")
-    line = run("xvfb-run", "-a", "imagej", "-b", macro, image)[-1]
+    place = path.with_name("macro.ijm")
+    place.write_text(macro, encoding="utf-8")
+    # Debian's script ends with 1 after a macro that quits
+    return run("xvfb-run", "-a", "imagej", "-b", place, path, codes=(0, 1))
+
+
+NM = {"nm": 1.0, "micron": 1e3, "um": 1e3, "µm": 1e3, "cm": 1e7, "mm": 1e6}
+
+
+def test_imagej_knows_the_pixel(tmp_path):
+    line = imagej(IMAGEJ, _image(tmp_path / "reconstruction.ome.tif"))[-1]
     slices, width, unit, edge = line.split()
     assert (slices, width) == ("1", "32")
-    factor = {"nm": 1.0, "micron": 1e3, "um": 1e3, "µm": 1e3, "cm": 1e7, "mm": 1e6}
-    assert float(edge) * factor[unit] == pytest.approx(12.5, rel=1e-3)
+    assert float(edge) * NM[unit] == pytest.approx(12.5, rel=1e-3)
+
+
+def test_imagej_runs_the_macro_of_the_page_on_fiji(tmp_path):
+    """An enlargement stands for the network, which plain ImageJ cannot run."""
+    (text,) = re.findall(
+        r"```ijm\n(.*?)```", FIJI.read_text(encoding="utf-8"), re.DOTALL
+    )
+    macro, count = re.subn(DEEPIMAGEJ, ENLARGE, text)
+    assert count == 1
+    movie, density = tmp_path / "movie.tif", tmp_path / "density.tif"
+    frames = np.random.default_rng(0).integers(0, 1000, (5, 6, 7)).astype(np.uint16)
+    write_imagej_tiff(movie, frames, pixel_size_nm=100.0)
+    lines = imagej(f"open(getArgument());\n{macro}{SAVE % density}", movie)
+    assert "1 32" in [line.strip() for line in lines]
+    with tifffile.TiffFile(density) as file:
+        summed = file.asarray()
+        pixels, length = file.pages[0].tags["XResolution"].value
+        unit = file.imagej_metadata["unit"]
+    np.testing.assert_array_equal(summed, np.kron(frames.sum(0), np.ones((8, 8))))
+    edge_nm = length / pixels * NM[unit.replace("\\u00B5", "µ")]
+    assert edge_nm == pytest.approx(12.5, rel=1e-3)

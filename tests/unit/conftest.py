@@ -1,6 +1,12 @@
 """Packages of toy recipes, complete but for a network that could run."""
 
+import io
 import json
+import pickle
+import sys
+import types
+import zipfile
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -71,3 +77,87 @@ def tensors(grid: Grid, lengths: dict[str, int]) -> tuple[np.ndarray, np.ndarray
     output = rng.random(shapes[1], np.float32) * 42
     output.reshape(-1)[0] = 42
     return image, output
+
+
+class Block:
+    """Numbers that a pickle refers to by a key."""
+
+    def __init__(self, array):
+        self.array = array
+
+
+class TensorPickler(pickle.Pickler):
+    """Write arrays as PyTorch writes tensors; `blocks` are what they refer to."""
+
+    def __init__(self, file, pytorch):
+        super().__init__(file, protocol=2)
+        self.pytorch, self.blocks = pytorch, []
+
+    def reducer_override(self, item):
+        if not isinstance(item, np.ndarray):
+            return NotImplemented
+        strides = tuple(s // item.itemsize for s in item.strides)
+        return self.pytorch.utils._rebuild_tensor_v2, (
+            Block(item), 0, item.shape, strides, False, OrderedDict(),
+        )  # fmt: skip
+
+    def persistent_id(self, item):
+        if not isinstance(item, Block):
+            return None
+        self.blocks.append(item.array)
+        torch = self.pytorch.torch
+        kind = torch.FloatStorage if item.array.dtype == "f4" else torch.LongStorage
+        return "storage", kind, str(len(self.blocks) - 1), "cpu", item.array.size
+
+
+@pytest.fixture
+def pytorch(monkeypatch):
+    """Stand-ins for what pickles of PyTorch name; only their names are written.
+
+    ``pytorch.write(path, content, zipped=...)`` writes the files that PyTorch does
+    since version 1.6 or before, and returns their path.
+    """
+
+    def rebuild(*_):
+        raise AssertionError
+
+    def module(name, **items):
+        made = types.ModuleType(name)
+        for key, item in items.items():
+            item.__module__, item.__qualname__, item.__name__ = name, key, key
+            setattr(made, key, item)
+        monkeypatch.setitem(sys.modules, name, made)
+        return made
+
+    def classes(*names):
+        return {name: type(name, (), {}) for name in names}
+
+    def write(path, content, *, zipped):
+        stream = io.BytesIO()
+        if not zipped:
+            for head in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}):
+                pickle.dump(head, stream, protocol=2)
+        pickler = TensorPickler(stream, stand_ins)
+        pickler.dump(content)
+        blocks = [block.tobytes("A") for block in pickler.blocks]
+        if zipped:
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("weights/data.pkl", stream.getvalue())
+                archive.writestr("weights/byteorder", "little")
+                for key, block in enumerate(blocks):
+                    archive.writestr(f"weights/data/{key}", block)
+                archive.writestr("weights/version", "3\n")
+            return path
+        pickle.dump([str(key) for key in range(len(blocks))], stream, protocol=2)
+        for array, block in zip(pickler.blocks, blocks, strict=True):
+            stream.write(array.size.to_bytes(8, "little") + block)
+        path.write_bytes(stream.getvalue())
+        return path
+
+    stand_ins = types.SimpleNamespace(
+        utils=module("torch._utils", _rebuild_tensor_v2=rebuild),
+        torch=module("torch", **classes("FloatStorage", "LongStorage", "device")),
+        nn=module("torch.nn", **classes("Net", "Hardtanh")),
+        write=write,
+    )
+    return stand_ins

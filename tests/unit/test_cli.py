@@ -15,7 +15,7 @@ import typer
 from zoo import cli, terminal
 from zoo.core.errors import BadInput
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "demo",
     "list",
@@ -25,9 +25,13 @@ COMMANDS = [
     "train",
     "package",
     "verify",
+    "check",
     "evaluate",
     "convert",
     "download",
+    "calibrate",
+    "design",
+    "fit-crappifier",
 ]
 
 
@@ -68,7 +72,8 @@ def test_help_of_a_command_has_an_example_that_parses(zoo, command):
 def test_without_a_command_the_help_is_shown(zoo):
     code, out, _ = zoo()
     assert code == 0
-    assert "Commands:" in out
+    listed = out.split("Commands:")[1].splitlines()
+    assert [line.split()[0] for line in listed if line.strip()] == COMMANDS
 
 
 @pytest.mark.parametrize(

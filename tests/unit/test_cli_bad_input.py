@@ -17,9 +17,9 @@ import pytest
 import tifffile
 import yaml
 
-from zoo import cli, demo
+from zoo import demo
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = {
     "localizations.csv",
     "preview.png",

@@ -4,13 +4,9 @@ The files are written here in the layouts of PyTorch, without PyTorch: pickles t
 its functions and classes, and blocks of numbers.
 """
 
-import io
 import logging
 import os
 import pickle
-import sys
-import types
-import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -42,78 +38,6 @@ MASK = DEMO / "mask_tetrapod.mat"
 published = pytest.mark.skipif(
     not CHECKPOINT.is_file(), reason="the published checkpoint is not there"
 )
-
-
-class Block:
-    """Numbers that a pickle refers to by a key."""
-
-    def __init__(self, array):
-        self.array = array
-
-
-@pytest.fixture
-def pytorch(monkeypatch):
-    """Stand-ins for what pickles of PyTorch name; only their names are written."""
-
-    def module(name, **items):
-        made = types.ModuleType(name)
-        for key, item in items.items():
-            item.__module__, item.__qualname__, item.__name__ = name, key, key
-            setattr(made, key, item)
-        monkeypatch.setitem(sys.modules, name, made)
-        return made
-
-    return types.SimpleNamespace(
-        utils=module("torch._utils", _rebuild_tensor_v2=lambda *_: None),
-        torch=module("torch", FloatStorage=type("s", (), {}),
-                     LongStorage=type("s", (), {}), device=type("d", (), {})),
-    )  # fmt: skip
-
-
-class Pickler(pickle.Pickler):
-    """Write arrays as tensors; `blocks` are what they refer to."""
-
-    def __init__(self, file, pytorch):
-        super().__init__(file, protocol=2)
-        self.pytorch, self.blocks = pytorch, []
-
-    def reducer_override(self, item):
-        if not isinstance(item, np.ndarray):
-            return NotImplemented
-        strides = tuple(s // item.itemsize for s in item.strides)
-        return self.pytorch.utils._rebuild_tensor_v2, (
-            Block(item), 0, item.shape, strides, False, OrderedDict(),
-        )  # fmt: skip
-
-    def persistent_id(self, item):
-        if not isinstance(item, Block):
-            return None
-        self.blocks.append(item.array)
-        torch = self.pytorch.torch
-        kind = torch.FloatStorage if item.array.dtype == "f4" else torch.LongStorage
-        return "storage", kind, str(len(self.blocks) - 1), "cpu", item.array.size
-
-
-def write(path, content, pytorch, *, zipped=False):
-    """Write what PyTorch does, before or since version 1.6."""
-    stream = io.BytesIO()
-    if not zipped:
-        for head in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}):
-            pickle.dump(head, stream, protocol=2)
-    pickler = Pickler(stream, pytorch)
-    pickler.dump(content)
-    if zipped:
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("weights/data.pkl", stream.getvalue())
-            for key, block in enumerate(pickler.blocks):
-                archive.writestr(f"weights/data/{key}", block.tobytes("A"))
-        return path
-    keys = [str(key) for key in range(len(pickler.blocks))]
-    pickle.dump(keys, stream, protocol=2)
-    for block in pickler.blocks:
-        stream.write(block.size.to_bytes(8, "little") + block.tobytes("A"))
-    path.write_bytes(stream.getvalue())
-    return path
 
 
 def state(planes=PLANES):
@@ -188,7 +112,7 @@ def reference(frame, w, dilations):
 )
 def test_the_authors_output_is_reproduced(tmp_path, pytorch, dilation, rates, zipped):
     tensors = state()
-    path = write(tmp_path / "w.pkl", tensors, pytorch, zipped=zipped)
+    path = pytorch.write(tmp_path / "w.pkl", tensors, zipped=zipped)
     model = load_deep_storm3d(path, dilation=dilation)
     assert model.count_params() == sum(
         t.size for name, t in tensors.items() if not name.endswith("tracked")
@@ -204,7 +128,7 @@ def test_the_authors_output_is_reproduced(tmp_path, pytorch, dilation, rates, zi
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("dilation", [16, 4])
 def test_a_voxel_sees_no_further_than_the_halo(tmp_path, pytorch, dilation):
-    path = write(tmp_path / "w.pkl", state(2), pytorch)
+    path = pytorch.write(tmp_path / "w.pkl", state(2), zipped=False)
     model = load_deep_storm3d(path, dilation=dilation)
     halo = halo_px(dilation)
     size = 2 * halo + 9
@@ -218,7 +142,9 @@ def test_a_voxel_sees_no_further_than_the_halo(tmp_path, pytorch, dilation):
     both = keras.Model(model.input, unclipped).predict_on_batch(
         np.concatenate([frame, other])
     )
-    changed = np.argwhere((both[0] != both[1]).any(axis=-1)) // 4
+    # fast convolutions work on tiles, within which one pixel changes how others round
+    different = np.abs(both[0] - both[1]) > 1e-5 * np.abs(both).max()
+    changed = np.argwhere(different.any(axis=-1)) // 4
     reach = np.abs(changed - size // 2).max()
     assert reach <= halo
     assert reach >= halo - 2
@@ -231,7 +157,7 @@ def test_code_in_a_pickle_is_refused_and_named(tmp_path, pytorch):
 
     for name, zipped in (("old.pkl", False), ("new.pkl", True)):
         content = state() | {"layer11": Evil()}
-        path = write(tmp_path / name, content, pytorch, zipped=zipped)
+        path = pytorch.write(tmp_path / name, content, zipped=zipped)
         with pytest.raises(BadInput, match=r"names (posix|nt)\.system"):
             convert(path, tmp_path / "package", z_range_nm=(0, 4000))
     assert not (tmp_path / "package").exists()
@@ -240,7 +166,7 @@ def test_code_in_a_pickle_is_refused_and_named(tmp_path, pytorch):
 def test_other_networks_are_refused(tmp_path, pytorch):
     tensors = state()
     del tensors["layer10.weight"]
-    path = write(tmp_path / "w.pkl", tensors, pytorch)
+    path = pytorch.write(tmp_path / "w.pkl", tensors, zipped=False)
     with pytest.raises(MappingError, match=r"layer7\.conv\.weight|layer10"):
         load_deep_storm3d(path)
     (tmp_path / "x.pkl").write_bytes(b"no pickle at all")
@@ -293,7 +219,7 @@ def test_demonstrations_are_known_by_their_planes(tmp_path, caplog):
 
 
 def test_what_is_not_found_is_asked_for(tmp_path, pytorch):
-    path = write(tmp_path / "w.pkl", state(), pytorch)
+    path = pytorch.write(tmp_path / "w.pkl", state(), zipped=False)
     with pytest.raises(BadInput, match=r"which depths.*z_range_nm=\[2000,6000\]"):
         convert(path, tmp_path / "package")
     with pytest.raises(BadInput, match="how its frames were scaled"):
@@ -332,7 +258,7 @@ def test_masks_of_other_shapes_are_refused_and_others_wrapped(tmp_path, caplog):
 
 @pytest.mark.tensorflow
 def test_volumes_of_shifted_labels_are_moved_back(tmp_path, pytorch):
-    model = load_deep_storm3d(write(tmp_path / "w.pkl", state(), pytorch))
+    model = load_deep_storm3d(pytorch.write(tmp_path / "w.pkl", state(), zipped=False))
     frame = np.random.default_rng(1).random((1, 12, 10, 1)).astype("f4")
     before = np.asarray(model(frame))
     after = np.asarray(placed(model, 2)(frame))
@@ -344,7 +270,7 @@ def test_volumes_of_shifted_labels_are_moved_back(tmp_path, pytorch):
 
 @pytest.mark.tensorflow
 def test_a_package_predicts_with_the_right_scale(tmp_path, pytorch):
-    path = write(tmp_path / "w.pkl", state(), pytorch)
+    path = pytorch.write(tmp_path / "w.pkl", state(), zipped=False)
     folder = convert(
         path,
         tmp_path / "package",

@@ -5,10 +5,7 @@ its functions and classes, and blocks of numbers.  The network is rendered from 
 description, with tensors (channel, x, y) as the port reads them, not from our layers.
 """
 
-import io
 import pickle
-import sys
-import types
 import zipfile
 from collections import OrderedDict
 
@@ -32,88 +29,6 @@ from zoo.predict.predictor import Predictor
 
 SIZE = 8
 RESIDUALS = [(128, 128)] * 3 + [(128, 256)] + [(256, 256)] * 3
-
-
-class Block:
-    """Numbers that a pickle refers to by a key."""
-
-    def __init__(self, array):
-        self.array = array
-
-
-@pytest.fixture
-def pytorch(monkeypatch):
-    """Stand-ins for what pickles of PyTorch name; only their names are written."""
-
-    def rebuild(*_):
-        raise AssertionError
-
-    def module(name, **items):
-        made = types.ModuleType(name)
-        for key, item in items.items():
-            item.__module__, item.__qualname__, item.__name__ = name, key, key
-            setattr(made, key, item)
-        monkeypatch.setitem(sys.modules, name, made)
-        return made
-
-    return types.SimpleNamespace(
-        utils=module("torch._utils", _rebuild_tensor_v2=rebuild),
-        torch=module(
-            "torch", FloatStorage=type("s", (), {}), LongStorage=type("s", (), {})
-        ),
-        nn=module("torch.nn", Net=type("n", (), {}), Hardtanh=type("n", (), {})),
-    )  # fmt: skip
-
-
-class Pickler(pickle.Pickler):
-    """Write arrays as tensors; `blocks` are what they refer to."""
-
-    def __init__(self, file, pytorch):
-        super().__init__(file, protocol=2)
-        self.pytorch, self.blocks = pytorch, []
-
-    def reducer_override(self, item):
-        if not isinstance(item, np.ndarray):
-            return NotImplemented
-        strides = tuple(s // item.itemsize for s in item.strides)
-        return self.pytorch.utils._rebuild_tensor_v2, (
-            Block(item), 0, item.shape, strides, False, OrderedDict(),
-        )  # fmt: skip
-
-    def persistent_id(self, item):
-        if not isinstance(item, Block):
-            return None
-        self.blocks.append(item.array)
-        torch = self.pytorch.torch
-        kind = torch.FloatStorage if item.array.dtype == "f4" else torch.LongStorage
-        return "storage", kind, str(len(self.blocks) - 1), "cpu", item.array.size
-
-
-def write_zip(path, content, pytorch):
-    """Write what PyTorch 1.6 and later do."""
-    stream = io.BytesIO()
-    pickler = Pickler(stream, pytorch)
-    pickler.dump(content)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("model1/data.pkl", stream.getvalue())
-        archive.writestr("model1/byteorder", "little")
-        for key, block in enumerate(pickler.blocks):
-            archive.writestr(f"model1/data/{key}", block.tobytes("A"))
-        archive.writestr("model1/version", "3\n")
-    return path
-
-
-def write_stream(path, content, pytorch):
-    """Write what PyTorch before 1.6 does."""
-    with path.open("wb") as file:
-        for head in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}):
-            pickle.dump(head, file, protocol=2)
-        pickler = Pickler(file, pytorch)
-        pickler.dump(content)
-        pickle.dump([str(key) for key in range(len(pickler.blocks))], file, protocol=2)
-        for block in pickler.blocks:
-            file.write(block.size.to_bytes(8, "little") + block.tobytes("A"))
-    return path
 
 
 def state(*, channels=1, outputs=1, size=SIZE):
@@ -244,10 +159,12 @@ def regions(channels=1):
     return counts.transpose(0, 2, 3, 1).astype("f4")
 
 
-@pytest.mark.parametrize("write", [write_zip, write_stream])
-def test_the_network_computes_what_the_port_does(tmp_path, pytorch, write):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_network_computes_what_the_port_does(tmp_path, pytorch, zipped):
     tensors = state(channels=2, outputs=2)
-    path = write(tmp_path / "model9.pth", {"state_dict": tensors, "epoch": 9}, pytorch)
+    path = pytorch.write(
+        tmp_path / "model9.pth", {"state_dict": tensors, "epoch": 9}, zipped=zipped
+    )
     model = load_smnet(path)
     assert model.input_shape == (None, SIZE, SIZE, 2)
     batch = regions(channels=2)
@@ -259,8 +176,8 @@ def test_the_network_computes_what_the_port_does(tmp_path, pytorch, write):
     assert np.abs(found - mirrored).max() > 1e-3
 
 
-@pytest.mark.parametrize("write", [write_zip, write_stream])
-def test_a_whole_module_is_read_with_its_clipping(tmp_path, pytorch, write):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_whole_module_is_read_with_its_clipping(tmp_path, pytorch, zipped):
     tensors = state()
     inner = module(pytorch.nn.Net, tensors)
     inner._modules["Hardtanh"] = module(
@@ -268,7 +185,7 @@ def test_a_whole_module_is_read_with_its_clipping(tmp_path, pytorch, write):
     )
     parallel = module(pytorch.nn.Net, {})
     parallel._modules["module"] = inner
-    path = write(tmp_path / "model9.pth", parallel, pytorch)
+    path = pytorch.write(tmp_path / "model9.pth", parallel, zipped=zipped)
     checkpoint = read_torch(path)
     assert list(checkpoint.tensors) == list(tensors)
     assert read_layout(checkpoint, path).limit == 0.25
@@ -277,7 +194,7 @@ def test_a_whole_module_is_read_with_its_clipping(tmp_path, pytorch, write):
 
 
 def test_the_list_of_options_beside_is_obeyed(tmp_path, pytorch):
-    path = write_zip(tmp_path / "model9.pth", state(), pytorch)
+    path = pytorch.write(tmp_path / "model9.pth", state(), zipped=True)
     assert read_layout(read_torch(path), path).quantity == "z"
     options = tmp_path / "opt.txt"
     options.write_text("['crange: ', 8]\n['mode: ', 'z']\n")
@@ -290,7 +207,7 @@ def test_the_list_of_options_beside_is_obeyed(tmp_path, pytorch):
 @pytest.mark.tensorflow
 def test_zoo_convert_makes_a_package(tmp_path, pytorch):
     tensors = state(outputs=2)
-    path = write_zip(tmp_path / "model9.pth", tensors, pytorch)
+    path = pytorch.write(tmp_path / "model9.pth", tensors, zipped=True)
     made = registry.checkpoint("smnet")(str(path), tmp_path / "made", verify=False)
     rdf = yaml.safe_load((made / "rdf.yaml").read_text(encoding="utf-8"))
     assert rdf["license"] is None
@@ -316,7 +233,7 @@ def test_depths_become_nanometres():
 
 def test_other_networks_are_refused_in_one_line(tmp_path, pytorch):
     def refused(tensors, text):
-        path = write_zip(tmp_path / "model9.pth", tensors, pytorch)
+        path = pytorch.write(tmp_path / "model9.pth", tensors, zipped=True)
         with pytest.raises(MappingError, match=text) as caught:
             load_smnet(path)
         assert "\n" not in str(caught.value)
@@ -338,7 +255,7 @@ class Attack:
 
 def test_nothing_in_a_file_is_executed(tmp_path, pytorch, capsys):
     tensors = {"a.weight": np.ones(3, "f4"), "evil": Attack()}
-    path = write_zip(tmp_path / "evil.pth", tensors, pytorch)
+    path = pytorch.write(tmp_path / "evil.pth", tensors, zipped=True)
     assert list(read_torch(path).tensors) == ["a.weight"]
     assert capsys.readouterr().out == ""
 
@@ -351,7 +268,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path, pytorch):
         assert "\n" not in str(caught.value)
 
     good = {"a": np.arange(6, dtype="f4").reshape(2, 3).T}
-    whole = write_stream(tmp_path / "good.pth", good, pytorch).read_bytes()
+    whole = pytorch.write(tmp_path / "good.pth", good, zipped=False).read_bytes()
     np.testing.assert_array_equal(
         read_torch(tmp_path / "good.pth").tensors["a"], good["a"]
     )
@@ -361,12 +278,14 @@ def test_damaged_and_foreign_files_are_refused(tmp_path, pytorch):
     refused("text.pth", b"hello", "cannot be read as a PyTorch file")
     refused("pickle.pth", pickle.dumps([1, 2]), "no PyTorch file")
     refused(
-        "empty.pth", write_zip(tmp_path / "e", {}, pytorch).read_bytes(), "no tensors"
+        "empty.pth",
+        pytorch.write(tmp_path / "e", {}, zipped=True).read_bytes(),
+        "no tensors",
     )
     with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("m/data.pkl", pickle.dumps({}, protocol=2) * 9)
     refused("z.pth", (tmp_path / "z.zip").read_bytes(), "declares more than it holds")
     half = {"a": np.zeros(2, "f4")}
-    stream = write_stream(tmp_path / "h", half, pytorch).read_bytes()
+    stream = pytorch.write(tmp_path / "h", half, zipped=False).read_bytes()
     stream = stream.replace(b"FloatStorage", b"QInt8Storage")
     refused("kind.pth", stream, "numbers of the type QInt8Storage")

@@ -62,6 +62,36 @@ def test_a_table_is_counted_and_the_missing_widefield_is_zero(acquisition):
     assert recording.report()["input"]["widefield"] is None
 
 
+SWITCHED = Contract(
+    grid=Grid.square(channels=("localizations", "widefield", "structure")),
+    input=Renderings(
+        pixel_size_nm=20.0, second="widefield", structures=("actin", "nuclear_pores")
+    ),
+    task=ImageRestoration(),
+)
+
+
+@pytest.mark.parametrize("text", ["nuclear_pores", " Nuclear-Pores", "nuclear pores"])
+def test_the_switch_is_a_channel_that_holds_the_number(acquisition, text):
+    recording = opened(acquisition[0], SWITCHED, structure=text)
+    frame = frame_of(recording)
+    assert frame.shape[-1] == 3
+    assert (frame[..., 2] == 1).all()
+    assert frame[..., 0].sum() == len(acquisition[0])
+    assert recording.report()["input"]["structure"] == "nuclear_pores"
+    first = frame_of(opened(acquisition[0], SWITCHED, structure="actin"))
+    assert not first[..., 2].any()
+
+
+def test_a_structure_must_be_told_where_there_is_a_switch_and_only_there(acquisition):
+    with pytest.raises(BadInput, match="give --structure, one of actin, nuclear_pores"):
+        opened(acquisition[0], SWITCHED)
+    with pytest.raises(BadInput, match="one of actin, nuclear_pores, not tubulin"):
+        opened(acquisition[0], SWITCHED, structure="tubulin")
+    with pytest.raises(BadInput, match="no switch between structures; leave --struct"):
+        opened(acquisition[0], structure="actin")
+
+
 def test_frames_and_filters_leave_localizations_out(acquisition):
     table, _ = acquisition
     for text, kept in (

@@ -82,6 +82,34 @@ def test_the_switch_changes_the_image_and_zero_leaves_it():
     assert np.allclose(output(model, images), found[0], atol=1e-5)
 
 
+def test_every_structure_has_weights_of_its_own_and_counts_where_it_stands():
+    keras.utils.set_random_seed(4)
+    model = anna_palm(
+        width=4, levels=2, norm="moving", scaling="logarithmic", coding="places"
+    )
+    image = renderings(1, 64, 3)
+    found = []
+    for number in range(4):
+        image[..., 2] = number
+        found.append(output(model, image))
+    # what one of them adds is no multiple of what another one does
+    added = [(other - found[0]).ravel() for other in found[1:]]
+    assert np.linalg.matrix_rank(np.stack(added), tol=1e-3) == 3
+    # two structures in one image: each where it stands, but for what a pixel sees
+    image[..., 2] = 1
+    image[:, :, 32:, 2] = 3
+    both = output(model, image)
+    assert np.allclose(both[:, :, :20], found[1][:, :, :20], atol=1e-6)
+    assert np.allclose(both[:, :, 44:], found[3][:, :, 44:], atol=1e-6)
+    # zeros around a field that is smaller than the tile are no other structure
+    small = np.pad(np.full((1, 30, 30, 1), 2.0), [(0, 0), (0, 2), (0, 2), (0, 0)])
+    coded = anna_palm(width=4, levels=2, norm="instance")
+    inner = np.concatenate([image[:, :32, :32, :2], small.astype("float32")], -1)
+    full = inner.copy()
+    full[..., 2] = 2
+    assert np.allclose(output(coded, inner), output(coded, full), atol=1e-6)
+
+
 def test_published_scaling_is_blind_to_gain_of_either_channel():
     keras.utils.set_random_seed(3)
     model = anna_palm(width=4, levels=3, switch=False, norm="instance")
@@ -99,6 +127,7 @@ def test_published_scaling_is_blind_to_gain_of_either_channel():
         ({"width": 0}, "width and levels"),
         ({"norm": "layer"}, "norm must be"),
         ({"scaling": "none"}, "scaling must be"),
+        ({"coding": "one_hot"}, "coding must be"),
         ({"tile": 100}, "tile must be a multiple of 256"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`notebooks/` and `zoo.notebook`: sources, generated files, one run as a script."""
+"""`notebooks/` and `zoo.notebook`: sources and generated files."""
 
 import importlib.util
 import json
@@ -51,7 +51,7 @@ def test_a_notebook_is_folded_short_and_without_outputs(path):
         assert cell["metadata"] == {"cellView": "form"}
         assert len(cell["source"]) <= SYNC.LONGEST_CELL
     assert "".join(code[0]["source"]).splitlines()[-1].startswith("!pip install")
-    text = path.read_text(encoding="utf-8")
+    text = SYNC.script(path)
     sections = re.findall(r"^# # \*\*(\d)\.", text, flags=re.MULTILINE)
     assert sections == sorted(sections)
     assert sections[0] == "0"
@@ -80,20 +80,27 @@ def test_an_address_gives_badge_and_links():
     assert (NOTEBOOKS.parent / yaml.safe_load(text)["download_url"]).is_file()
 
 
-def test_the_small_one_runs_as_a_script(tmp_path, monkeypatch, capsys):
-    text = (NOTEBOOKS / "predict.py").read_text(encoding="utf-8")
-    changed = text.replace("frames = 40", "frames = 3")
-    assert changed != text
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(compile(changed, "predict.py", "exec"), names)
-    assert len(names["result"].localizations)
-    assert "data:image/png" in names["result"]._repr_html_()
-    files = {path.name for path in (names["place"] / "result").iterdir()}
-    assert {"localizations.csv", "preview.png", "report.json"} <= files
-    out = capsys.readouterr().out
-    assert "zoo check superres-zoo-predict/simulated/input.tif --for" in out
-    assert "localizations.csv" in out
+def test_cells_that_sources_share_are_written_into_each():
+    uses = {}
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        for part in re.findall(r"^# %% shared: (\w+)", text, flags=re.MULTILINE):
+            uses.setdefault(part, []).append(path.stem)
+        whole = SYNC.script(path)
+        assert "# %% shared" not in whole
+        assert f'work_folder = "superres-zoo-{path.stem.replace("_", "-")}"' in whole
+        for kind, code in SYNC.cells(whole):
+            assert "$" not in code, f"{path.stem}: a value is missing in {kind} {code}"
+    parts = {path.stem for path in (NOTEBOOKS / "shared").glob("*.py")}
+    assert parts == set(uses)
+    assert min(map(len, uses.values())) > 1, "what one notebook has stands in it"
+
+
+def test_a_shared_part_needs_its_values(tmp_path):
+    source = tmp_path / "mine.py"
+    source.write_text("# %% shared: quality_control\n", encoding="utf-8")
+    with pytest.raises(KeyError, match="name"):
+        SYNC.script(source)
 
 
 def test_a_command_that_fails_says_why(capsys):

@@ -99,13 +99,24 @@ def test_movies_stand_still_in_the_middle_and_move_around_it():
     assert np.abs(moves[0]).max() > 2
 
 
-def test_a_recording_of_a_movie_has_its_frames_as_channels():
-    source = FluorescenceMovies(scenes=2, field_px=32)
-    made = source.record(generator(6), frames=2)
-    assert made.letters == "tyxc"
-    assert made.counts.shape == (2, 32, 32, TIME_POINTS)
-    assert made.truth.shape == (2, 128, 128)
+@pytest.mark.parametrize("frames", [1, 3, 9])
+def test_a_recording_of_a_movie_has_any_number_of_frames(frames):
+    source = FluorescenceMovies(scenes=2, field_px=32, crappifiers=PLAIN)
+    made = source.record(generator(6), frames=frames)
+    assert made.letters == "tyx"
+    assert made.counts.shape == (frames, 32, 32)
+    assert made.truth.shape == (frames, 128, 128)
     assert made.counts.max() <= 255
+    for counts, truth in zip(made.counts, made.truth, strict=True):
+        np.testing.assert_allclose(counts, sampled(truth, "centres"), atol=1.1)
+
+
+def test_the_cell_of_a_long_movie_stays_in_the_field():
+    source = FluorescenceMovies(drift_px=(2.0, 2.0), wander_px=(0.0, 0.0))
+    motion = Motion.draw(generator(5), source, 2, frames=100)
+    steps = np.diff(motion.paths_px, axis=0)
+    np.testing.assert_allclose(np.hypot(*np.moveaxis(steps, -1, 0)), 2.0, rtol=1e-6)
+    assert np.abs(motion.paths_px).max() < 30
 
 
 def test_the_first_degradation_is_as_noisy_as_the_published_one():

@@ -360,3 +360,58 @@ def test_a_rendering_leaves_out_what_lies_outside_and_stays_small():
     assert rendering.panel("two").shows == "density"
     large = Rendering({"y": 300, "x": 2048}, pixel_nm=100.0, z_range_nm=None)
     assert large.histogram.shape == (600, 4096)
+
+
+def amplified(expected, seed):
+    """Return what an EM-CCD of much gain gives, photons: Poisson, then Gamma."""
+    rng = generator(seed)
+    electrons = rng.poisson(expected)
+    return np.where(electrons > 0, rng.gamma(np.maximum(electrons, 1e-9), 1.0), 0.0)
+
+
+def test_an_amplifying_camera_is_told_from_a_counting_one():
+    values = emitters(60, 71)
+    regions = amplified(drawn(values), 72)
+    running, products = run(contract(), regions, given(values))
+    noise = running.report()["scrutiny"]["variance_over_stated_noise"]
+    assert 1.8 < noise < 2.2
+    (warning,) = [w for w in running.warnings() if "--excess-noise 2" in w]
+    assert f"vary {noise:.1f} times" in warning
+    told, better = run(contract(), regions, given(values), excess_noise=2.0)
+    assert 0.9 < told.report()["scrutiny"]["variance_over_stated_noise"] < 1.1
+    assert told.warnings() == []
+    ratio = (
+        better.localizations.uncertainty_x_nm / products.localizations.uncertainty_x_nm
+    )
+    np.testing.assert_allclose(ratio, 2**0.5, rtol=0.03)
+
+
+def test_dim_emitters_of_an_amplifying_camera_are_no_misfits():
+    values = emitters(120, 73)
+    expected = (drawn(values) - BACKGROUND) * 300 / PHOTONS + BACKGROUND
+    regions = amplified(expected, 74)
+    misfits = [
+        run(contract(), regions, given(values), excess_noise=excess)[0].report()[
+            "scrutiny"
+        ]["misfits"]
+        for excess in (1.0, 2.0)
+    ]
+    assert misfits[1] <= 6 < misfits[0]
+
+
+def test_read_noise_widens_the_bounds():
+    values = emitters(60, 75)
+    regions = generator(76).poisson(drawn(values)) + generator(77).normal(
+        0, 4, (60, EDGE, EDGE)
+    )
+    plain = run(contract(), regions, given(values))
+    told = run(contract(), regions, given(values), read_noise_photons=4.0)
+    assert any("--read-noise-photons" in w for w in plain[0].warnings())
+    assert told[0].warnings() == []
+    wider, narrow = (
+        result.localizations.uncertainty_z_nm for _, result in (told, plain)
+    )
+    assert (wider > 1.05 * narrow).all()
+    chi_square = told[1].localizations.chi_square
+    assert chi_square is not None
+    assert abs(chi_square.mean() - 1) < 0.1

@@ -8,6 +8,8 @@ import tifffile
 
 from zoo.core.contract import Contract
 from zoo.core.errors import BadInput, BadPackage
+from zoo.core.extras import MissingExtra
+from zoo.core.files import new_folder
 from zoo.core.grid import Axis, Grid
 from zoo.core.parts import Part, RunningParts
 from zoo.core.products import Products
@@ -16,7 +18,7 @@ from zoo.inputs.recording import StackRecording
 from zoo.io.stacks import open_stack
 from zoo.predict.forward import comes_in_parts, forward, forward_parts
 from zoo.predict.plan import make_plan
-from zoo.predict.writing import FolderWriter
+from zoo.predict.writing import FolderWriter, result_files
 from zoo.tasks import volume
 from zoo.tasks.uncertainty import Errors
 from zoo.tasks.volume import Volume, VolumeOptions
@@ -142,6 +144,66 @@ def test_products_and_report(tmp_path):
         assert tif.series[0].axes == "ZYX"
         assert 'PhysicalSizeZ="0.05"' in tif.ome_metadata
         assert 'PhysicalSizeX="0.0275"' in tif.ome_metadata
+
+
+def test_a_volume_as_ome_zarr(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    output = np.zeros((2, PLANES, 80, 80, 1), np.float32)
+    output[0, 3, 40, 20], output[1, 9, 12, 60] = 700.0, 90.0
+    _, products = run(TASK, output, VolumeOptions(volume_format="zarr"))
+    with FolderWriter(tmp_path) as writer:
+        writer.take(products.main)
+    assert [p.name for p in tmp_path.iterdir()] == ["volume.ome.zarr"]
+    group = zarr.open_group(tmp_path / "volume.ome.zarr", mode="r")
+    (image,) = group.attrs["multiscales"]
+    assert [axis["name"] for axis in image["axes"]] == ["z", "y", "x"]
+    assert {axis["unit"] for axis in image["axes"]} == {"micrometer"}
+    (step,) = image["datasets"][0]["coordinateTransformations"]
+    assert step == {"type": "scale", "scale": pytest.approx([0.05, 0.0275, 0.0275])}
+    np.testing.assert_array_equal(group["0"][:], output.sum(axis=0)[..., 0])
+
+
+def test_a_volume_as_ome_zarr_takes_the_place_of_a_larger_one(tmp_path):
+    pytest.importorskip("zarr")
+
+    def written(planes, folder):
+        output = np.full((1, planes, 80, 80, 1), 7.0, np.float32)
+        grid = GRID.override(planes=planes)
+        _, products = run(TASK, output, VolumeOptions(volume_format="zarr"), grid=grid)
+        replaces = result_files(folder)
+        with new_folder(folder, replaces=replaces) as part, FolderWriter(part) as files:
+            files.take(products.main)
+
+    folder = tmp_path / "out"
+    written(PLANES, folder)
+    (folder / "notes.txt").write_text("mine")
+    written(12, folder)
+    with open_stack(folder / "volume.ome.zarr") as stack:
+        assert len(stack) == 12
+        assert stack.pixel_size_nm == pytest.approx(27.5)
+        assert stack.z_step_nm == pytest.approx(50.0)
+    pieces = folder / "volume.ome.zarr" / "0"
+    assert len([p for p in pieces.rglob("*") if p.name == "0" and p.is_file()]) == 12
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_of_the_name_of_the_volume_is_nobody_elses(tmp_path):
+    (tmp_path / "volume.ome.zarr").mkdir()
+    (tmp_path / "volume.ome.zarr" / "mine.txt").write_text("mine")
+    with (
+        pytest.raises(BadInput, match=r"volume\.ome\.zarr is a folder"),
+        new_folder(tmp_path, replaces=result_files(tmp_path)),
+    ):
+        pass
+
+
+def test_ome_zarr_needs_its_extra(monkeypatch):
+    monkeypatch.setattr("zoo.core.extras.find_spec", lambda _: None)
+    contract = contract_of()
+    with pytest.raises(MissingExtra, match=r"superres-zoo\[zarr\]"):
+        TASK.start(
+            recording_of(contract), contract, VolumeOptions(volume_format="zarr")
+        )
 
 
 def test_a_threshold_of_the_user_counts():

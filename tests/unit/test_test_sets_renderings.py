@@ -111,6 +111,31 @@ def test_a_histogram_needs_as_many_frames_as_it_has():
     assert metrics["noise"]["20"]["false_area_percent"] == pytest.approx(0.8, rel=0.2)
 
 
+def test_several_structures_are_told_apart_and_have_a_mean():
+    conditions = RenderingPairs(structures=("microtubules", "actin"), switch=True)
+    test_set = RenderingTestSet(conditions=conditions, levels=(60, 3000)).reduced()
+    assert test_set.fields == 2
+    scored, numbers = [], {}
+    for case in test_set.cases():
+        number = float(case.input[0, 0, 0, 2])
+        numbers.setdefault(case.name, set()).add(number)
+        result = (test_set.perfect if number == 2 else test_set.nothing)(case)
+        scored.append((case.name, test_set.score(case, result)))
+    # switched tables say the other structure, noise is said to be each
+    assert numbers["actin/300"] == {2}
+    assert numbers["microtubules/300"] == numbers["gaps/100"] == {0}
+    assert numbers["switched/300"] == numbers["noise/5"] == {0, 2}
+    metrics = test_set.metrics(scored)
+    each = [metrics[kind]["300"]["ms_ssim"] for kind in ("microtubules", "actin")]
+    assert each[1] > 0.999 > each[0]
+    assert metrics["table"]["300"]["ms_ssim"] == pytest.approx(sum(each) / 2, abs=1e-3)
+    assert "table/300" not in dict(scored)
+    assert metrics["actin"]["300"]["frames_saved"] > 5
+    corners = [table.corner for table in test_set.tables(metrics)]
+    assert "frames, actin" in corners
+    assert not any("mitochondria" in corner for corner in corners)
+
+
 def test_windows_of_the_spectrum_misplace_what_theory_says():
     test_set = SpectralTestSet(fields=1, distances_nm=(15.0,), size_px=176)
     (case,) = test_set.cases()

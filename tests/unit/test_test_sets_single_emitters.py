@@ -10,13 +10,23 @@ from zoo.core.test_set import find_metric
 from zoo.test_sets.single_emitters import SingleEmitterTestSet
 
 SMALL = SingleEmitterTestSet(
-    depths=4, regions=8, edge_regions=4, photon_levels=(2000.0, 8000.0)
+    depths=4,
+    regions=8,
+    edge_regions=4,
+    photon_levels=(2000.0, 8000.0),
+    movie_frames=3,
+    movie_px=96,
 )
 
 
 @pytest.fixture(scope="module")
 def cases():
-    return list(SMALL.cases())
+    return [case for case in SMALL.cases() if not case.name.startswith("movie")]
+
+
+@pytest.fixture(scope="module")
+def movies():
+    return [case for case in SMALL.cases() if case.name.startswith("movie")]
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +111,56 @@ def test_tables_show_what_there_is(metrics):
     assert "-600" in next(t for t in tables if t.corner == "depth [nm]").rows
     assert find_metric(metrics, "nominal/all/rmse_over_crlb_z") is not None
     assert SMALL.headlines(metrics) == {"nominal": metrics["nominal"]}
+
+
+def test_movies_have_as_many_emitters_as_they_say(movies):
+    assert [case.name for case in movies] == ["movie/0.02", "movie/0.2"]
+    side_um = (96 + 51) * SMALL.optics.pixel_nm / 1000
+    for case, density in zip(movies, SMALL.movie_densities_per_um2, strict=True):
+        assert case.input.shape == (3, 96, 96)
+        mean = 3 * density * side_um**2
+        assert abs(len(case.truth) - mean) < 4 * np.sqrt(mean)
+        assert case.truth.photons.min() >= 2000
+        assert case.truth.photons.max() <= 8000
+
+
+def test_emitters_missed_and_invented_in_a_movie_are_counted(movies):
+    def values(table):
+        case = movies[1]
+        found = SMALL.score(case, Products([Table("localizations", table)]))
+        return SMALL.metrics([(case.name, found)])["movie"]["0.2"]
+
+    truth = movies[1].truth
+    all_found = values(truth)
+    assert (all_found["recall"], all_found["false_per_frame"]) == (1, 0)
+    assert all_found["rmse_lateral_nm"] == all_found["median_over_crlb_x"] == 0
+    inner = np.flatnonzero(
+        (np.abs(truth.x_nm - 4800) < 2500) & (np.abs(truth.y_nm - 4800) < 2500)
+    )
+    missed = inner[::2]
+    half = values(truth.select(np.setdiff1d(np.arange(len(truth)), missed)))
+    assert half["recall"] == pytest.approx(
+        1 - len(missed) / all_found["emitters"], abs=1e-4
+    )
+    first = truth.select(inner[:1])
+    far = first.with_columns(x_nm=first.x_nm % 200 + 3000, y_nm=first.y_nm % 200 + 3000)
+    more = values(Localizations.concatenate([truth, far, far]))
+    assert more["false_per_frame"] == pytest.approx(2 / 3, abs=1e-4)
+    nothing = values(truth.select(np.empty(0, int)))
+    assert nothing["recall"] == 0
+    assert nothing["rmse_lateral_nm"] is None
+
+
+def test_errors_in_a_movie_are_held_against_the_bounds(movies):
+    case = movies[0]
+    rng = np.random.default_rng(3)
+    off = {
+        name: getattr(case.truth, name)
+        + 2 * getattr(case.facts.bounds, name) * rng.standard_normal(len(case.truth))
+        for name in ("x_nm", "y_nm", "z_nm")
+    }
+    table = case.truth.with_columns(**off)
+    found = SMALL.score(case, Products([Table("localizations", table)]))
+    values = SMALL.metrics([(case.name, found)])["movie"]["0.02"]
+    assert 1.0 < values["median_over_crlb_x"] < 3.5
+    assert 1.0 < values["median_over_crlb_z"] < 3.5

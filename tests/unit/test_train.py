@@ -32,6 +32,7 @@ from zoo.core.recipe import (
     Stage,
 )
 from zoo.inputs.frames import Frames
+from zoo.models.pssr import pssr
 from zoo.objectives.supervised import Supervised
 from zoo.simulate.frames import DensityFrames
 from zoo.tasks.image import ImageRestoration
@@ -611,6 +612,45 @@ def test_a_kernel_of_one_channel_is_spread_over_several(tmp_path):
     assert np.allclose(
         three.predict_on_batch(image), one.predict_on_batch(mean), atol=1e-6
     )
+
+
+def test_a_network_of_more_channels_begins_with_those_of_the_old_one(tmp_path):
+    def network(channels: int) -> keras.Model:
+        image = keras.Input((8, 8, channels))
+        x = layers.Conv2D(4, 3, name="stem")(image)
+        for number in range(2):
+            x = layers.Conv2D(4, 1, name=f"trunk{number}")(x)
+        return keras.Model(image, layers.Conv2D(channels, 1, name="head")(x))
+
+    two, three = network(2), network(3)
+    built = three.get_layer("head").get_weights()[0][..., 2]
+    two.save(tmp_path / "two.keras")
+    assert start_from(three, tmp_path / "two.keras")["start_channels"] == 2
+    image = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
+    found = three.predict_on_batch(image)
+    assert np.allclose(found[..., :2], two.predict_on_batch(image[..., :2]), atol=1e-6)
+    assert (three.get_layer("head").get_weights()[0][..., 2] == built).all()
+    three.save(tmp_path / "three.keras")
+    with pytest.raises(BadInput, match="same architecture and width"):
+        start_from(two, tmp_path / "three.keras")
+
+
+def test_a_movie_network_begins_as_that_of_single_images(tmp_path):
+    one, five = (pssr(channels=n, width=8, tile=8) for n in (1, 5))
+    one.save(tmp_path / "one.keras")
+    assert start_from(five, tmp_path / "one.keras")["start_channels"] == 1
+    frame = np.random.default_rng(0).random((1, 8, 8, 1), np.float32)
+    still = np.repeat(frame, 5, axis=-1)
+    assert np.allclose(
+        five.predict_on_batch(still), one.predict_on_batch(frame), atol=1e-5
+    )
+
+
+def test_weights_of_another_width_are_refused(tmp_path):
+    wide, narrow = (pssr(width=n, tile=8) for n in (9, 8))
+    narrow.save(tmp_path / "narrow.keras")
+    with pytest.raises(BadInput, match=r"arrays are smaller|needs .*same"):
+        start_from(wide, tmp_path / "narrow.keras")
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ depth (Shechtman et al. 2014, doi:10.1103/PhysRevLett.113.133902).
 
 import csv
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from zoo.calibrate.design_course import COURSE, Milestone, write_course
 from zoo.core.errors import BadInput
 from zoo.core.files import new_folder, write_json
 from zoo.io.write import write_ome_tiff
@@ -77,6 +78,7 @@ def write_design(
     background_photons: float = 60.0,
     depths: int = 41,
     window_px: int = 61,
+    course: Sequence[Milestone] = (),
     replaces: Collection[str] | None = None,
 ) -> list[str]:
     """Write phase mask, spots and bounds of a microscope into a folder.
@@ -103,6 +105,8 @@ def write_design(
         Number of depths.
     window_px
         Edge of the spots, px.
+    course
+        How the mask was learnt, if it was; drawn, too.
     replaces
         Files of an existing folder that may be replaced; None if it must be new.
 
@@ -173,11 +177,22 @@ def write_design(
         )
         _write_bound(folder / "bound.csv", z, bound)
         _draw(folder / "design.png", phase, spots, z, bound, facts)
+        if course:
+            write_course(
+                course,
+                folder,
+                z_nm=z_nm,
+                photons=photons,
+                background_photons=background_photons,
+            )
         write_json(folder / "design.json", facts)
     return [
         f"mean bound over {z_nm[0]:g} to {z_nm[1]:g} nm: {mean_nm:.2f} nm at "
         f"{photons:g} photons and {background_photons:g} per pixel",
-        *(str(output / file) for file in (*FILES, "design.json")),
+        *(
+            str(output / file)
+            for file in (*FILES, *(COURSE if course else ()), "design.json")
+        ),
     ]
 
 

@@ -1,16 +1,8 @@
 """The typed promise that recipe, description file and predictor share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import (
-    Any,
-    ClassVar,
-    NamedTuple,
-    Protocol,
-    Self,
-    cast,
-    runtime_checkable,
-)
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from pydantic import Field, SerializeAsAny, model_validator
@@ -18,10 +10,10 @@ from pydantic import Field, SerializeAsAny, model_validator
 from zoo.core.axes import AXIS_NAMES
 from zoo.core.config import Config, Kind
 from zoo.core.grid import Grid
-from zoo.core.measured import Measured
+from zoo.core.prediction import Judging as Judging
+from zoo.core.prediction import Origin as Origin
+from zoo.core.prediction import Recording, Running
 from zoo.core.processing import Operation
-from zoo.core.products import Panel, Product
-from zoo.core.resampling import Resampling
 
 Range = tuple[float, float]
 
@@ -32,107 +24,6 @@ class Options(Config):
     Every field reaches Python as a keyword of `zoo.load` and the command line as an
     option of the same name, a Boolean that is true by default as ``--no-...``.
     """
-
-
-class Origin(NamedTuple):
-    """Where a part of a recording lies in the whole."""
-
-    frame: int = 0
-    """Frames before it."""
-    y_nm: float = 0.0
-    """Distance of its first row from that of the whole, nm."""
-    x_nm: float = 0.0
-    """Distance of its first column, nm."""
-
-
-class Recording(Protocol):
-    """An open recording, read as a network takes its frames.
-
-    A *frame* is what the network sees at once: the letters of space of its input, in
-    the order z, y, x, then channels.  Frames follow each other in the C order of
-    `outer`.
-    """
-
-    source: str
-    """Where it comes from, for messages and the report."""
-    outer: tuple[tuple[str, int], ...]
-    """Letters and lengths that count frames, such as ``(("t", 100), ("z", 5))``."""
-    sizes: Mapping[str, int]
-    """Length of a frame along every letter of space, px."""
-    pixel_size_nm: Mapping[str, float]
-    """Edge of a pixel along the letters of space for which it is known, nm."""
-    groups: tuple[slice, ...]
-    """Channels of a frame that go through the network together: all of them, or each
-    on its own where the network takes one and the file has several."""
-    channel_names: tuple[str, ...]
-    """Names of the channels of the file; empty if it states none."""
-    resampling: Resampling | None
-    """How frames were brought to the trained pixel; None if they have the file's."""
-    origin: Origin
-    """Where it lies in the recording that it is a part of; tables are put there."""
-
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        ...
-
-    def chunks(self, count: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the number of the first frame, from 0, and up to `count` frames.
-
-        Frames are (frame, [z,] y, x, c) float32 in the units of the file.
-        """
-        ...
-
-    def scaled(self, frames: np.ndarray, group: int) -> np.ndarray | None:
-        """Return frames of one group of channels on the scale of the whole recording.
-
-        None where every frame is scaled by itself, as the package declares.
-        """
-        ...
-
-    def reference(self, frames: np.ndarray) -> np.ndarray | None:
-        """Return diffraction-limited images of frames, (frame, [z,] y, x, group).
-
-        None where the input is no such image.
-        """
-        ...
-
-    def knowledge(
-        self, frame: int, start: tuple[int, ...], size: tuple[int, ...]
-    ) -> np.ndarray | None:
-        """Return what is known of the whole recording for one tile of a frame.
-
-        Parameters
-        ----------
-        frame
-            Number of the frame, from 0.
-        start, size
-            First pixel of the tile in the frame, which may lie before it, and the
-            lengths of the tile along the letters of space.
-
-        Returns
-        -------
-        row
-            Of `zoo.core.sim_pattern`, for networks that take it; None where nothing is
-            known, and the network looks at the tile alone.
-        """
-        ...
-
-    def measurements(self) -> list[Measured]:
-        """Return what was measured of the recording, to hold against the training."""
-        ...
-
-    def warnings(self) -> list[str]:
-        """Return what a user should know about the recording, one line each."""
-        ...
-
-    def report(self) -> dict[str, Any]:
-        """Return what the report says of the input and of how it was scaled."""
-        ...
-
-    def close(self) -> None:
-        """Close open files."""
-        ...
 
 
 class Input(Kind, ABC):
@@ -180,61 +71,6 @@ class Input(Kind, ABC):
             If it cannot be read, does not fit the package, or lacks a pixel size that
             the task needs.  Nothing is left open.
         """
-
-
-class Running(Protocol):
-    """A prediction under way: takes the network's output, yields products."""
-
-    def add(
-        self, frames: np.ndarray, output: np.ndarray, first: int
-    ) -> Iterable[Product]:
-        """Take further frames and what the network made of them.
-
-        Parameters
-        ----------
-        frames
-            (frame, [z,] y, x, c) as the recording gives them.
-        output
-            (frame, [z,] y, x, c) float32 behind the postprocessing, or (frame, c) for
-            vectors; the outputs of several groups of channels follow each other
-            along c.
-        first
-            Number of the first frame, from 0.
-        """
-        ...
-
-    def finish(self) -> Iterable[Product]:
-        """Yield what is known when all frames have been seen."""
-        ...
-
-    def warnings(self) -> list[str]:
-        """Return what a user should know about the results, one line each."""
-        ...
-
-    def report(self) -> dict[str, Any]:
-        """Return what the report says of the results; ``options`` is merged."""
-        ...
-
-    def preview(self) -> list[Panel]:
-        """Return panels of what went in and what came out."""
-        ...
-
-
-@runtime_checkable
-class Judging(Protocol):
-    """A prediction under way that judges outputs by those for other views of a frame.
-
-    What `Running` has comes on top.
-    """
-
-    @property
-    def views(self) -> int:
-        """Views of every frame besides the frame itself; 0 for none."""
-        ...
-
-    def judge(self, spread: np.ndarray) -> None:
-        """Take how far outputs for other views are from those that `add` gets next."""
-        ...
 
 
 class Task(Kind, ABC):

@@ -1,30 +1,23 @@
 """Files and folders that appear whole or not at all, and their hashes.
 
-What is being written stands under a hidden name, ``.part-<process>-<token>-<name>``,
-beside its final one.  Leftovers of processes that have ended are removed at the next
-start in the same folder; those of living ones never.
+What is being written stands under a hidden name beside its final one; see
+`zoo.core.claims`.
 """
 
 import errno
 import hashlib
 import json
 import os
-import platform
-import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from zoo.core.claims import OWN, aside, claim, living
 from zoo.core.errors import BadInput
-from zoo.core.swapping import change_places, may_change_places
-
-_OWN: set[Path] = set()
-"""What this process is writing."""
+from zoo.core.swapping import change_places
 
 
 def sha256(path: Path) -> str:
@@ -97,9 +90,9 @@ def replacing(path: Path, *, overwrite: bool = True) -> Generator[Path]:
     """
     require_utf8(path)
     refuse_existing(path, overwrite=overwrite)
-    _living(path.parent)
-    part = _aside(path)
-    _OWN.add(part.absolute())
+    living(path.parent)
+    part = aside(path)
+    OWN.add(part.absolute())
     try:
         yield part
         if not overwrite:
@@ -110,7 +103,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Generator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-        _OWN.discard(part.absolute())
+        OWN.discard(part.absolute())
 
 
 def write_text(path: Path, text: str) -> None:
@@ -191,7 +184,7 @@ def new_folder(
     try:
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            part = _claim(target)
+            part = claim(target)
         except OSError as error:
             reason = error.strerror or str(error)
             raise OSError(
@@ -219,21 +212,21 @@ def new_folder(
         raise
     finally:
         if part is not None:
-            _OWN.discard(part)
+            OWN.discard(part)
 
 
 @contextmanager
 def scratch(path: Path) -> Generator[Path]:
     """Yield an empty hidden folder beside `path`, on its disk, that goes in the end."""
-    _living(path.parent)
-    part = _aside(path.absolute())
-    _OWN.add(part)
+    living(path.parent)
+    part = aside(path.absolute())
+    OWN.add(part)
     try:
         part.mkdir(mode=0o700)
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        _OWN.discard(part)
+        OWN.discard(part)
 
 
 @contextmanager
@@ -254,7 +247,7 @@ def temporary(name: str) -> Generator[Path]:
 def swap_folder(new: Path, path: Path) -> None:
     """Put a finished folder in the place of another, which goes only then."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = _aside(path, "old")  # never swept: it may be all that there is after a crash
+    old = aside(path, "old")  # never swept: it may be all that there is after a crash
     if path.exists():
         path.rename(old)
     try:
@@ -264,101 +257,6 @@ def swap_folder(new: Path, path: Path) -> None:
             old.rename(path)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-class _Part(NamedTuple):
-    """Something half-written, and whose it is."""
-
-    path: Path
-    process: int
-    elsewhere: bool
-    """Whether the process runs on another machine that shares the disk."""
-    name: str
-
-    @property
-    def lives(self) -> bool:
-        """Whether it may still be written; true where that cannot be known."""
-        if self.elsewhere or os.name == "nt":
-            return True
-        if self.process == os.getpid():
-            return self.path.absolute() in _OWN
-        try:
-            os.kill(self.process, 0)  # asks only
-        except (ProcessLookupError, OverflowError):
-            return False
-        except PermissionError:
-            return True
-        return True
-
-
-def _aside(path: Path, kind: str = "part") -> Path:
-    """Return a hidden name beside `path` that nobody else uses."""
-    token = f"{_machine()}{secrets.token_hex(3)}"
-    return path.with_name(f".{kind}-{os.getpid()}-{token}-{path.name[-200:]}")
-
-
-@cache
-def _machine() -> str:
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
-
-
-def _living(folder: Path) -> list[_Part]:
-    """Remove what ended processes left in a folder; return what others are writing."""
-    living: list[_Part] = []
-    for name in os.listdir(folder) if folder.is_dir() else ():  # noqa: PTH208
-        match = re.fullmatch(r"\.part-(\d+)-(\w+)-(.+)", name, re.DOTALL)
-        if match is None:
-            continue
-        token = match[2]
-        elsewhere = len(token) == 12 and not token.startswith(_machine())
-        part = _Part(folder / name, int(match[1]), elsewhere, match[3])
-        if part.lives:
-            living.append(part)
-        elif part.path.is_dir() and not part.path.is_symlink():
-            shutil.rmtree(part.path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                part.path.unlink()
-    return living
-
-
-def _claim(target: Path) -> Path:
-    """Make the hidden folder in which `target` comes about, unless somebody has one."""
-    inside = target.is_dir() and not may_change_places(target)
-    part = _aside(target / target.name if inside else target)
-    with _alone(target.parent):
-        for other in _living(target.parent) + _living(target):
-            if other.name != target.name[-200:]:
-                continue
-            where = " on another machine" if other.elsewhere else ""
-            raise BadInput(
-                f"{target} is being written by process {other.process}{where}; wait "
-                f"for it or choose another folder (if it is no such program any more, "
-                f"remove {other.path})"
-            )
-        part.mkdir()
-        _OWN.add(part)
-    return part
-
-
-@contextmanager
-def _alone(folder: Path) -> Generator[None]:
-    """Keep others from looking for claims in a folder, where the system can do that.
-
-    Where it cannot, two processes that start at the same moment may both be refused.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _real(target: Path) -> Path:

@@ -58,6 +58,8 @@ class Image:
     """Names of the channels, none if they have none."""
     description: str = ""
     """What the image says about itself."""
+    stored: Literal["tiff", "zarr"] = "tiff"
+    """File format that it is written in: OME-TIFF or, single images only, OME-Zarr."""
 
 
 Product = Table | Image
@@ -169,4 +171,5 @@ def joined(parts: list[Image]) -> Image:
         pixel_size_nm=first.pixel_size_nm,
         channel_names=() if len(letters) - 1 in drop else first.channel_names,
         description=first.description,
+        stored=first.stored,
     )

@@ -104,6 +104,41 @@ class Frames(Input):
         pixel_size_nm: float | None = None,
     ) -> Recording:
         """Open a stack; see `zoo.core.contract.Input.open`."""
+        stack, settings = self.opened(
+            source, contract, name=name, options=options, pixel_size_nm=pixel_size_nm
+        )
+        with closing_on_error(stack):
+            if getattr(options, "subtract_background", False):
+                stack = self._still(stack, name)
+        stack, way = to_trained_pixel(stack, contract, options)
+        return StackRecording(
+            stack, contract, content=self.scaling, resampling=way, **settings
+        )
+
+    def opened(
+        self,
+        source: Any,
+        contract: Contract,
+        *,
+        name: str,
+        options: Options,
+        pixel_size_nm: float | None,
+    ) -> "tuple[Stack, dict[str, Any]]":
+        """Open what a user asked for of a stack that fits the package.
+
+        Parameters
+        ----------
+        source, contract, name, options, pixel_size_nm
+            As for `open`.
+
+        Returns
+        -------
+        stack
+            On the pixel of the file.
+        settings
+            Of a `StackRecording`: scaling, groups of channels, part of the file, and
+            whether results can be compared with the input.
+        """
         normalization = getattr(options, "normalization", "auto")
         scaling = chosen_scaling(self.scaling, normalization, contract, name=name)
         apart = contract.task.channels_apart and len(contract.grid.channels) == 1
@@ -114,24 +149,16 @@ class Frames(Input):
         with closing_on_error(stack):
             check_fit(stack, contract, name=name, channels=channels)
             stack, part = chosen_part(stack, options)
-            if getattr(options, "subtract_background", False):
-                stack = self._still(stack, name)
-        stack, way = to_trained_pixel(stack, contract, options)
         if scaling == "spots" and normalization == "auto" and stack.frames < 2:
             scaling = None  # one frame is scaled as every consumer does
         count = stack.channels
-        return StackRecording(
-            stack,
-            contract,
-            scaling=scaling,
-            groups=tuple(slice(c, c + 1) for c in range(count))
-            if apart
-            else (slice(0, count),),
-            diffraction_limited=self.diffraction_limited,
-            content=self.scaling,
-            resampling=way,
-            part=part,
-        )
+        each = tuple(slice(c, c + 1) for c in range(count))
+        return stack, {
+            "scaling": scaling,
+            "groups": each if apart else (slice(0, count),),
+            "diffraction_limited": self.diffraction_limited,
+            "part": part,
+        }
 
     def _still(self, stack: "Stack", name: str) -> "Stack":
         """Return a movie of blinking emitters less its static background."""

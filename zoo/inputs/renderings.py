@@ -46,6 +46,9 @@ class RenderingOptions(TableOptions):
     """Widefield image of the same field, for networks that see one beside the table."""
     widefield_pixel_nm: float | None = Field(default=None, gt=0)
     """Pixel of the widefield image; overrides that of its file."""
+    structure: str | None = None
+    """What the table shows, for networks with a switch between structures, such as
+    mitochondria."""
     windows_nm: str | None = None
     """Windows of the spectral centroid that are the colors, such as 580:620,620:700."""
 
@@ -66,6 +69,9 @@ class Renderings(Input):
     """Edge of a pixel of the renderings, nm."""
     second: Literal["none", "widefield", "colors"] = "none"
     """What further channels are: a widefield image of the field, or further colours."""
+    structures: tuple[str, ...] = ()
+    """Structures that a last channel switches between, in the order of its numbers from
+    0; none without a switch."""
 
     def open(
         self,
@@ -108,6 +114,7 @@ class Renderings(Input):
                 f"{label}: none of {rows} localizations is left by --frames, "
                 "--min-photons and --max-uncertainty-nm; let more of them through"
             )
+        number = self._number(given.structure, name)
         sizes = field_sizes(tables, self.pixel_size_nm, given.field_um)
         colors = self._colors(tables, contract, name, given)
         frame = np.stack(
@@ -130,6 +137,10 @@ class Renderings(Input):
             warnings += said
         elif given.widefield is not None:
             raise BadInput(f"{name} sees no widefield image; leave --widefield out")
+        if number is not None:
+            switch = np.full((*frame.shape[:-1], 1), number, frame.dtype)
+            frame = np.concatenate([frame, switch], axis=-1)
+            known["structure"] = self.structures[number]
         drawn = sum(map(len, colors))
         return Rendered(
             frame,
@@ -141,6 +152,25 @@ class Renderings(Input):
             known=known,
             reference=1 if seen else None,
         )
+
+    def _number(self, structure: str | None, name: str) -> int | None:
+        """Return the number of a structure; None without a switch."""
+        if not self.structures:
+            if structure is not None:
+                raise BadInput(
+                    f"{name} has no switch between structures; leave --structure out"
+                )
+            return None
+        known = ", ".join(self.structures)
+        if structure is None:
+            raise BadInput(
+                f"{name} must be told what the table shows; give --structure, one of "
+                f"{known}"
+            )
+        plain = structure.strip().lower().replace("-", "_").replace(" ", "_")
+        if plain not in self.structures:
+            raise BadInput(f"--structure is one of {known}, not {structure}")
+        return self.structures.index(plain)
 
     def _colors(
         self,

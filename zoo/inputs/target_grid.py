@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from zoo.core.contract import Contract, Options, Recording
 from zoo.core.errors import BadInput
 from zoo.core.resampling import Resampling
-from zoo.inputs.frames import FrameOptions, Frames, chosen_part
-from zoo.inputs.recording import (
-    StackRecording,
-    check_fit,
-    chosen_scaling,
-    closing_on_error,
-    open_frames,
-)
+from zoo.inputs.frames import FrameOptions, Frames
+from zoo.inputs.recording import StackRecording, closing_on_error
 from zoo.inputs.resampling import coarsest_nm, resampling
 
 if TYPE_CHECKING:
@@ -46,34 +40,22 @@ class TargetGrid(Frames):
         pixel_size_nm: float | None = None,
     ) -> Recording:
         """Open a stack; see `zoo.core.contract.Input.open`."""
-        normalization = getattr(options, "normalization", "auto")
-        scaling = chosen_scaling(self.scaling, normalization, contract, name=name)
-        apart = contract.task.channels_apart and len(contract.grid.channels) == 1
-        channels = None if apart else len(contract.grid.channels)
-        stack = open_frames(
-            source, contract, channels=channels, pixel_size_nm=pixel_size_nm
+        stack, settings = self.opened(
+            source, contract, name=name, options=options, pixel_size_nm=pixel_size_nm
         )
         with closing_on_error(stack):
-            check_fit(stack, contract, name=name, channels=channels)
-            stack, part = chosen_part(stack, options)
             wanted = getattr(options, "resample", None) is not False
             way = _to_target(stack, contract, name) if wanted else None
         if way is not None:
             from zoo.io.resampled import ResampledStack  # imports readers of files
 
             stack = ResampledStack(stack, way)
-        count = stack.channels
         return OnTargetGrid(
             stack,
             contract,
-            scaling=scaling,
-            groups=tuple(slice(c, c + 1) for c in range(count))
-            if apart
-            else (slice(0, count),),
-            diffraction_limited=self.diffraction_limited,
             content="image" if self.scaling == "image" else None,
-            part=part,
             way=way,
+            **settings,
         )
 
 

@@ -19,6 +19,9 @@ from zoo.physics.pupil import PupilOptics
 from zoo.physics.zernike import zernike_basis
 
 _MOST_SAMPLES = 128
+_BOUND_PX = 61
+"""Edge of the region that bounds are computed in, px: a bound that changed with the
+frames of a training could not be compared with another mask's."""
 
 
 def pupil_imaging(
@@ -70,11 +73,13 @@ def pupil_imaging(
     microscope = PupilOptics.model_validate(dict(optics))
     if start == "clear":
         microscope = microscope.override(zernikes_rad=(), mask=None)
-    points = pupil_points(microscope, size_px=size_px, least=samples)
+    largest = max(size_px, _BOUND_PX)
+    points = pupil_points(microscope, size_px=largest, least=samples)
     far = imaging_arrays(microscope, size_px=size_px, blurs_nm=blurs_nm, samples=points)
     middle = (blurs_nm[len(blurs_nm) // 2],)
-    near_px = min(61, size_px)
-    near = imaging_arrays(microscope, size_px=near_px, blurs_nm=middle, samples=points)
+    near = imaging_arrays(
+        microscope, size_px=_BOUND_PX, blurs_nm=middle, samples=points
+    )
     basis = zernike_basis(far.rho, far.phi, modes=modes_up_to(degree))
     table = keras.Input((SURFACES + emitters, COLUMNS), name="sample")
     if len(blurs_nm) != BLURS:

@@ -8,6 +8,7 @@ structures.  Its critic and its consistency network are in `zoo.layers.anna_palm
 from typing import Any, Literal
 
 import keras
+import numpy as np
 from keras import layers
 
 from zoo.core import papers
@@ -18,9 +19,13 @@ ops: Any = keras.ops
 
 Norm = Literal["batch", "moving", "instance"]
 Scaling = Literal["published", "logarithmic"]
+Coding = Literal["published", "places"]
 
 WIDEST = 8
 """Channels of the inner levels, in units of the width."""
+
+STRUCTURES = 4
+"""Structures of the switch, numbered from 0."""
 
 EPSILON = 1e-5
 """Added to variances, as published."""
@@ -31,6 +36,7 @@ def anna_palm(
     width: int = 64,
     levels: int = 8,
     switch: bool = True,
+    coding: Coding = "published",
     norm: Norm = "batch",
     scaling: Scaling = "published",
     dropout: float = 0.5,
@@ -47,7 +53,14 @@ def anna_palm(
         Halvings of the image; sides must be multiples of ``2**levels``.
     switch
         Whether a third channel of the input holds the number of the structure: 0
-        microtubules, 1 nuclear pores, 2 actin, 3 mitochondria.  Its mean counts.
+        microtubules, 1 nuclear pores, 2 actin, 3 mitochondria.
+    coding
+        How the switch counts.  ``published`` takes the number as it is, the largest in
+        the image because what surrounds a small field is zero, so that the effect of
+        structure 2 is twice that of 1.  ``places`` gives each of the
+        structures from 1 on weights of its own and looks at the number where it stands,
+        so that results do not depend on the tile.  In both, microtubules add nothing:
+        a network without a switch is this one at 0.
     norm
         ``batch`` are the paper's statistics of the batch, in use as well: with one
         image, those of the tile.  ``moving`` are the averages over the training, so
@@ -83,6 +96,8 @@ def anna_palm(
         raise ValueError(f"norm must be batch, moving or instance, not {norm!r}")
     if scaling not in ("published", "logarithmic"):
         raise ValueError(f"scaling must be published or logarithmic, not {scaling!r}")
+    if coding not in ("published", "places"):
+        raise ValueError(f"coding must be published or places, not {coding!r}")
     if tile is not None and tile % 2**levels:
         raise ValueError(f"tile must be a multiple of {2**levels} px, not {tile}")
     widths = [width * min(2**level, WIDEST) for level in range(levels)]
@@ -90,11 +105,7 @@ def anna_palm(
         (tile, tile, 3 if switch else 2), name="renderings", dtype="float32"
     )
     x = _scaled(image, scaling)
-    structure = None
-    if switch:
-        structure = layers.GlobalAveragePooling2D(
-            keepdims=True, data_format="channels_last", dtype=dtype, name="switch"
-        )(image[..., 2:])
+    structure = _structure(image[..., 2:], coding, dtype=dtype) if switch else None
     skips: list[Any] = []
     for level, channels in enumerate(widths, start=1):
         name = f"enc{level}"
@@ -102,6 +113,10 @@ def anna_palm(
             x = layers.LeakyReLU(0.2, dtype=dtype, name=f"{name}_relu")(x)
         x = _conv(x, channels, size=4, strides=2, name=f"{name}_conv", dtype=dtype)
         if structure is not None:
+            if coding == "places":
+                structure = layers.MaxPooling2D(
+                    2, data_format="channels_last", dtype=dtype, name=f"{name}_place"
+                )(structure)
             kind = _conv(
                 structure, channels, size=1, name=f"{name}_switch", dtype=dtype
             )
@@ -138,6 +153,17 @@ def _scaled(image: Any, scaling: Scaling) -> Any:
     # fifty grey levels at least, lest noise of an empty image be blown up
     widefield = 2.0 * (widefield - low) / ops.maximum(span, 50.0) - 1.0
     return join([sparse, widefield])
+
+
+def _structure(number: Any, coding: Coding, *, dtype: str) -> Any:
+    """Return what the switch adds to each level, before its weights."""
+    if coding == "published":
+        return layers.GlobalMaxPooling2D(
+            keepdims=True, data_format="channels_last", dtype=dtype, name="switch"
+        )(number)
+    others = np.arange(1, STRUCTURES, dtype=np.float32)
+    # one where the number is that of the structure, nothing at its neighbours
+    return ops.relu(1.0 - ops.abs(number - others))
 
 
 def _conv(

@@ -36,9 +36,12 @@ def in_float32(network: Network, options: Mapping[str, Any], trained: Any) -> An
 
 
 def compile_for(
-    model: Any, optimizer: Any, loss: Callable[..., Any] | dict[str, Any]
+    model: Any, optimizer: Any, loss: Callable[..., Any] | dict[str, Any] | None
 ) -> None:
-    """Make a model ready to be trained; XLA costs time on a CPU with TensorFlow."""
+    """Make a model ready to be trained; XLA costs time on a CPU with TensorFlow.
+
+    Without a loss, those that layers add are all there is.
+    """
     model.compile(
         optimizer=optimizer, loss=loss, jit_compile=keras.config.backend() == "jax"
     )

@@ -3,6 +3,8 @@
 Nehme, Freedman, Gordon et al. 2020 (doi:10.1038/s41592-020-0853-5).
 """
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +27,7 @@ from zoo.objectives._networks import (
 
 # to a type checker, results are the tensors of every backend at once
 ops: Any = keras.ops
-Phase = Literal["mask", "network"]
+Phase = Literal["bound", "mask", "network"]
 
 
 class PsfDesign(Objective):
@@ -33,9 +35,15 @@ class PsfDesign(Objective):
 
     The source gives what is in the sample, and the target; `optics` makes images of it,
     in which noise is drawn by its layers.  Stages that design change
-    ``objective__phase`` to ``mask``; in all others the mask is fixed, and only the
-    recipe's network learns.  Without a stage that designs, the frames are those of the
-    source's own optics.
+    ``objective__phase`` to ``bound``, in which the mask descends the Cramér-Rao bound
+    that it sets to isolated emitters, without any decoder, or to ``mask``, in which
+    mask and decoder learn together from crowded frames.  In all other stages the mask
+    is fixed, and only the recipe's network learns.  Without a stage that designs, the
+    frames are those of the source's own optics.
+
+    The bound has many shallow minima near a flat pupil.  Steps of 0.01 rad, which a
+    decoder can follow, end in one of them; those of the phase ``bound`` are large
+    enough to pass over.
     """
 
     kind: Literal["psf_design"] = "psf_design"
@@ -59,6 +67,8 @@ class PsfDesign(Objective):
     """What moves the weights of the recipe's network when the mask is fixed."""
     mask_optimizer: SerializeAsAny[Optimizer] = Adam()
     """What moves mask and decoder before."""
+    bound_optimizer: SerializeAsAny[Optimizer] = Adam(learning_rate=0.02)
+    """What moves the mask where the bound alone counts."""
     phase: Phase = "network"
     """What is learnt."""
 
@@ -76,6 +86,24 @@ class PsfDesign(Objective):
             return recipe
         mask = np.load(path, allow_pickle=False)
         return recipe.override(source=with_mask(mask))
+
+    def mask_rad(self, checkpoint: Mapping[str, Any]) -> np.ndarray:
+        """Return the mask of a checkpoint, coefficients of its modes in rad.
+
+        Parameters
+        ----------
+        checkpoint
+            Variables by their paths, as `PsfDesignLoop.variables` names them.
+        """
+        (name,) = (
+            path
+            for path in checkpoint
+            if path.startswith("optics/") and path.endswith(f"/{self.mask}")
+        )
+        built = inspect.signature(self.optics.build).parameters
+        default = built["step_rad"].default if "step_rad" in built else 1.0
+        step_rad = self.optics_options.get("step_rad", default)
+        return step_rad * np.asarray(checkpoint[name])
 
 
 class PsfDesignLoop:
@@ -119,13 +147,19 @@ class PsfDesignLoop:
         self.models: dict[str, Any] = {
             "mask": keras.Model(sample, self.decoder(self.optics(sample))),
             "network": keras.Model(sample, self.network(self.optics(sample))),
+            "bound": keras.Model(sample, self.optics(sample)),
         }
         self.optical = list(self.optics.trainable_variables)
         learnt: dict[str, list[Any]] = {
+            "bound": self.optical,
             "mask": [*self.optical, *self.decoder.trainable_variables],
             "network": list(self.network.trainable_variables),
         }
-        declared = {"mask": objective.mask_optimizer, "network": objective.optimizer}
+        declared = {
+            "bound": objective.bound_optimizer,
+            "mask": objective.mask_optimizer,
+            "network": objective.optimizer,
+        }
         self.optimizers: dict[str, _optimizers.Optimizer] = {}
         for phase, optimizer in declared.items():
             stages = stages_where(recipe, budget, lambda o, p=phase: o.phase == p)
@@ -158,13 +192,20 @@ class PsfDesignLoop:
         if self.staged == (staged.phase, staged.loss):
             return
         self.staged = (staged.phase, staged.loss)
+        if staged.phase == "bound" and not any(x.bound_weight for x in self._designed):
+            raise ValueError(
+                "the phase 'bound' needs optics with a bound_weight above zero"
+            )
         for layer in self._designed:
-            layer.designing = staged.phase == "mask"
+            layer.designing = staged.phase != "network"
         loss: Any = staged.loss
         compile_for(
             self.models[self.phase],
             self.optimizers[self.phase].keras,
-            lambda target, prediction: loss(target, prediction),
+            # of the phase "bound", all loss is the optics' own
+            None
+            if staged.phase == "bound"
+            else lambda target, prediction: loss(target, prediction),
         )
 
     def epoch(self, batches: Batches, held_out: Pair | None) -> dict[str, float]:
@@ -172,15 +213,16 @@ class PsfDesignLoop:
 
         While a mask is designed, also the mean Cramér-Rao bound that it sets.
         """
-        let_train(self.optical, trainable=self.phase == "mask")
+        designs = self.phase != "network"
+        let_train(self.optical, trainable=designs)
         figures = fit_epoch(
             self.models[self.phase],
             self.optimizers[self.phase],
             batches,
-            held_out=held_out,
+            held_out=None if self.phase == "bound" else held_out,
             loss=self.objective.loss,
         )
-        for layer in self._designed if self.phase == "mask" else ():
+        for layer in self._designed if designs else ():
             bound = ops.convert_to_numpy(layer.mean_bound_nm())
             figures["bound_nm"] = float(bound)
         return figures

@@ -1,14 +1,18 @@
 """The phase mask of a package, a run or a calibration, for ``zoo design``."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from zoo.calibrate.design import FILES, write_design
+from zoo.calibrate.design_course import COURSE, Milestone
 from zoo.calibrate.optics import PupilCalibration, read_optics
 from zoo.core.contract import Contract
 from zoo.core.errors import BadInput
 from zoo.io.library import open_package
-from zoo.package.trained import RECIPE, RUN, read_trained
+from zoo.package.trained import RECIPE, RUN, Trained, read_trained
 from zoo.physics.pupil import PupilOptics
 from zoo.predict.contract import read_contract
 from zoo.simulate.dense_emitters import behind_mask
@@ -23,6 +27,8 @@ class Design(NamedTuple):
     """The microscope."""
     z_nm: tuple[float, float]
     """Depths, nm."""
+    course: tuple[Milestone, ...] = ()
+    """Microscopes of the stages in which the mask was learnt."""
 
 
 def design_of(source: str) -> Design:
@@ -54,7 +60,8 @@ def design_of(source: str) -> Design:
         return Design(path.stem, behind_mask(path), (0.0, 4000.0))
     if (path / RUN).is_file() and (path / RECIPE).is_file():
         trained = read_trained(path)
-        return _of_contract(trained.name, trained.recipe.promise)
+        design = _of_contract(trained.name, trained.recipe.promise)
+        return design._replace(course=_course(trained))
     package = open_package(source)
     return _of_contract(package.name, read_contract(package))
 
@@ -70,15 +77,42 @@ def _of_contract(name: str, contract: Contract) -> Design:
     return Design(name, optics, contract.training.get("z_nm", (-1000.0, 1000.0)))
 
 
+def _course(trained: Trained) -> tuple[Milestone, ...]:
+    """Return the microscopes of a run, stage by stage, if it learnt its mask."""
+    from zoo.objectives.psf_design import PsfDesign  # these two bring Keras
+    from zoo.train.checkpoint import RECORD, STAGE
+
+    recipe = trained.recipe
+    objective, source = recipe.objective, recipe.source
+    with_mask: Any = getattr(source, "with_mask", None)
+    budget = recipe.budgets.get(trained.run.get("budget", ""))
+    if not isinstance(objective, PsfDesign) or with_mask is None or budget is None:
+        return ()
+    found: list[Milestone] = []
+    for number, stage in enumerate(budget.stages, start=1):
+        path = trained.folder / STAGE.format(number)
+        staged: Any = recipe.override(**stage.changes).objective
+        if staged.phase == "network" or not path.is_file():
+            continue
+        with np.load(path) as arrays:
+            mask = objective.mask_rad(arrays)
+            history = json.loads(str(arrays[RECORD]))["history"]
+        if not found:
+            found.append(Milestone(0, with_mask(0 * mask).optics))
+        found.append(Milestone(int(history[-1]["samples"]), with_mask(mask).optics))
+    return tuple(found)
+
+
 def write(source: str, output: Path, *, overwrite: bool, **options: Any) -> list[str]:
     """Write phase mask, spots and bounds; see `zoo.calibrate.design.write_design`."""
     design = design_of(source)
-    replaces = {*FILES, "design.json"} if overwrite else None
+    replaces = {*FILES, *COURSE, "design.json"} if overwrite else None
     return write_design(
         design.optics,
         output,
         z_nm=design.z_nm,
         name=design.name,
+        course=design.course,
         replaces=replaces,
         **options,
     )

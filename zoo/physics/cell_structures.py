@@ -183,29 +183,9 @@ def cell_structure(
 ) -> np.ndarray:
     """Draw a structure under conditions of its own on a fine grid.
 
-    Parameters
-    ----------
-    rng
-        Source of conditions, geometry, labelling and brightness.
-    structure
-        Name of a `CellStructure`.
-    shape
-        ``(height, width)`` of the image, px.
-    pixel_nm
-        Edge of a pixel.
-    tirf_depth_nm
-        Depth of an evanescent field that lights the labels; uniform illumination
-        without it.
-
-    Returns
-    -------
-    image : (y, x) float32
-        Relative brightness; zeros for `nothing`.
-
-    Raises
-    ------
-    ValueError
-        If the structure is unknown.
+    Parameters, result and errors are those of `zoo.physics.specimens.specimen`, but
+    that `structure` is a `CellStructure`, zeros for ``nothing``, and pixels may be of
+    any size.
 
     Examples
     --------

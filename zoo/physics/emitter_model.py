@@ -51,6 +51,9 @@ class Judged:
     """(n,) root of the share of the emitter's energy, where it lights pixels, that the
     model leaves beyond three standard deviations of noise: 0 for its own image, about
     the ratio of the photons for an unknown neighbour in the midst of it."""
+    dark_chi_square: np.ndarray
+    """(n,) mean square of the residuals, in standard deviations, where the emitter
+    lights no pixel: near 1 where the noise is what the camera was said to have."""
 
 
 class EmitterModel:
@@ -64,16 +67,32 @@ class EmitterModel:
         ``(height, width)`` of the regions, px.
     z_range_nm
         Depths that the function covers; estimates beyond are judged at its ends.
+    noise
+        Noise of the pixels; that of a perfect counter of photons if left out.
     """
 
     def __init__(
-        self, psf: Psf, shape: tuple[int, int], *, z_range_nm: tuple[float, float]
+        self,
+        psf: Psf,
+        shape: tuple[int, int],
+        *,
+        z_range_nm: tuple[float, float],
+        noise: PixelNoise | None = None,
     ) -> None:
         self.psf, self.shape, self.z_range_nm = psf, shape, z_range_nm
+        self.noise = PixelNoise() if noise is None else noise
 
     def resized(self, shape: tuple[int, int]) -> "EmitterModel":
         """Return the model in regions of another size."""
-        return EmitterModel(self.psf, shape, z_range_nm=self.z_range_nm)
+        return EmitterModel(
+            self.psf, shape, z_range_nm=self.z_range_nm, noise=self.noise
+        )
+
+    def with_noise(self, noise: PixelNoise) -> "EmitterModel":
+        """Return the model in regions that another camera took."""
+        return EmitterModel(
+            self.psf, self.shape, z_range_nm=self.z_range_nm, noise=noise
+        )
 
     def light(self, values: np.ndarray) -> np.ndarray:
         """Return the emitters' own light of (n, 5) values: (n, y, x) photons."""
@@ -118,8 +137,10 @@ class EmitterModel:
                 values[part, 3:] = np.maximum(
                     solved, [_SMALLEST_PHOTONS, _SMALLEST_BACKGROUND]
                 )
-                variance = values[part, 3, None] * q + values[part, 4, None] + light
-                variance = np.maximum(variance, _SMALLEST_BACKGROUND)
+                expected = values[part, 3, None] * q + values[part, 4, None] + light
+                variance = self.noise.variance_photons2(
+                    np.maximum(expected, _SMALLEST_BACKGROUND)
+                )
         return values
 
     def judge(
@@ -139,24 +160,29 @@ class EmitterModel:
             (n, 5) x, y, z, photons and background.
         """
         bounds = np.empty((len(values), 5))
-        chi_square, misfit = np.empty(len(values)), np.empty(len(values))
+        chi_square, misfit, dark = (np.empty(len(values)) for _ in range(3))
         for part in _parts(len(values)):
             own, slopes = self._model(values[part])
             expected = own + _of(other, part)
-            information = fisher_information(expected, slopes)
+            variance = self.noise.variance_photons2(expected)
+            information = fisher_information(expected, slopes, noise=self.noise)
             bounds[part] = standard_deviations(information)
             square = (np.asarray(images[part], float) - expected) ** 2
             freedom = max(expected[0].size - 5, 1)
-            chi_square[part] = (square / expected).sum(axis=(1, 2)) / freedom
+            relative = square / variance
+            chi_square[part] = relative.sum(axis=(1, 2)) / freedom
             emitter = own - values[part, 4, None, None]
             lit = _lit(emitter)
+            dark[part] = (relative * ~lit).sum(axis=(1, 2)) / np.maximum(
+                (~lit).sum(axis=(1, 2)), 1
+            )
             # a Poisson number's squared deviation varies by 2 mu**2 + mu
-            spread = ((2 * expected**2 + expected) * lit).sum(axis=(1, 2))
-            beyond = ((square - expected) * lit).sum(axis=(1, 2))
+            spread = ((2 * variance**2 + variance) * lit).sum(axis=(1, 2))
+            beyond = ((square - variance) * lit).sum(axis=(1, 2))
             beyond -= _SIGNIFICANT * np.sqrt(spread)
             energy = (emitter**2 * lit).sum(axis=(1, 2))
             misfit[part] = np.sqrt(np.maximum(beyond, 0.0) / energy)
-        return Judged(values[:, 3], values[:, 4], bounds, chi_square, misfit)
+        return Judged(values[:, 3], values[:, 4], bounds, chi_square, misfit, dark)
 
     def refine(
         self,
@@ -211,7 +237,7 @@ class EmitterModel:
         self, data: np.ndarray, values: np.ndarray, light: np.ndarray | float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         own, slopes = self._model(values)
-        return likelihood_terms(data, own + light, slopes, noise=PixelNoise())
+        return likelihood_terms(data, own + light, slopes, noise=self.noise)
 
     def _model(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the photons of emitter and background, and their five slopes."""

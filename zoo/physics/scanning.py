@@ -61,6 +61,25 @@ class ScanOptics(Config):
         return float(both**-0.5)
 
 
+def depleted(confocal: ScanOptics, *, fwhm_nm: float) -> ScanOptics:
+    """Return a microscope with so much depletion that its spot has a width.
+
+    ``FWHM = FWHM_c / sqrt(1 + saturation (pi NA FWHM_c / wavelength)² / 4)``; a width
+    that the confocal spot has already needs none.
+
+    Parameters
+    ----------
+    confocal
+        Microscope without depletion.
+    fwhm_nm
+        Full width at half maximum, nm.
+    """
+    wide = confocal.confocal_sigma_nm * PER_SIGMA
+    slope = (np.pi * confocal.na * wide / confocal.depletion_nm) ** 2 / 4
+    saturation = max((wide / fwhm_nm) ** 2 - 1, 0.0) / slope
+    return confocal.override(saturation=float(saturation))
+
+
 def scanned_spot(optics: ScanOptics, distance_nm: np.ndarray) -> np.ndarray:
     """Return the point-spread function at distances from the axis, not normalised.
 

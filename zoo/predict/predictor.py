@@ -190,7 +190,7 @@ class Predictor:
             with (
                 new_folder(
                     Path(directory),
-                    replaces=result_files() if overwrite else None,
+                    replaces=result_files(directory) if overwrite else None,
                     needed_bytes=image_bytes,
                     sources=[
                         source if isinstance(source, str | Path) else None,

@@ -167,7 +167,7 @@ class Result(Products):
         if self.folder is not None:
             raise BadInput(f"the results are in {self.folder} already; copy the folder")
         target = Path(directory)
-        replaces = result_files() if overwrite else None
+        replaces = result_files(target) if overwrite else None
         with new_folder(target, replaces=replaces) as part, FolderWriter(part) as files:
             for name, table in self.tables.items():
                 files.take(Table(name, table, self._movies.get(name)))

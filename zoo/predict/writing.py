@@ -14,18 +14,35 @@ from zoo.core.products import Image, Product, Table
 from zoo.io.picasso import PicassoWriter
 from zoo.io.tables import LocalizationWriter
 from zoo.io.write import write_ome_planes, write_ome_tiff
+from zoo.io.write_zarr import write_ome_zarr
 
 PREVIEW, REPORT = "preview.png", "report.json"
 """Files that every prediction writes."""
+ZARR = ".ome.zarr"
+"""Ending of images that are folders."""
 
 
-def result_files() -> list[str]:
+def result_files(folder: str | Path | None = None) -> list[str]:
     """Return every file that a prediction may leave, the report last.
 
     Those of other tasks, too: it speaks for the whole folder.
+
+    Parameters
+    ----------
+    folder
+        Folder with the results of an earlier prediction, which may be missing: what an
+        OME-Zarr image consists of depends on its size.
     """
-    names = [name for task in Task.kinds() for name in task.files]
-    return [*dict.fromkeys(names), PREVIEW, REPORT]
+    names = dict.fromkeys(name for task in Task.kinds() for name in task.files)
+    images = [name for name in names if name.endswith(ZARR)]
+    inner: list[str] = []
+    for name in images if folder is not None else ():
+        image = Path(str(folder)) / name
+        if (image / ".zattrs").is_file():  # no folder of somebody else's
+            files = sorted(path for path in image.rglob("*") if not path.is_dir())
+            inner += [f"{name}/{path.relative_to(image).as_posix()}" for path in files]
+            names.pop(name)
+    return [*names, *inner, PREVIEW, REPORT]
 
 
 class FolderWriter(Closing):
@@ -84,6 +101,15 @@ class FolderWriter(Closing):
                 self._series[product.name] = _Series(path, product)
                 self._check_room()
             self._series[product.name].add(product.array)
+            return
+        if product.stored == "zarr":
+            write_ome_zarr(
+                self._folder / f"{product.name}{ZARR}",
+                product.array,
+                pixel_size_nm=product.pixel_size_nm,
+                axes=product.axes,
+                description=product.description,
+            )
             return
         write_ome_tiff(
             self._folder / f"{product.name}.ome.tif",

@@ -1,5 +1,7 @@
 """ANNA-PALM on simulated acquisitions: few frames of a table to a dense rendering."""
 
+from typing import Any
+
 from zoo.core.contract import Contract
 from zoo.core.grid import Grid
 from zoo.core.optimizers import Adam
@@ -9,6 +11,7 @@ from zoo.layers.anna_palm import ANNA_PALM_CONSISTENCY, ANNA_PALM_CRITIC
 from zoo.losses_renderings import RenderingSimilarity, WidefieldSimilarity
 from zoo.models.anna_palm import ANNA_PALM
 from zoo.objectives.adversarial import Adversarial, Companion, Critic, WeightedLoss
+from zoo.simulate.dye_clouds import CloudStructure
 from zoo.simulate.renderings import MOST_COUNTS, RenderingPairs
 from zoo.tasks.image import ImageRestoration
 from zoo.test_sets.renderings import RenderingTestSet
@@ -161,6 +164,89 @@ ANNA_PALM_MICROTUBULES = Recipe(
         "palm",
         "dna-paint",
         "microtubules",
+        "fluorescence-light-microscopy",
+        "2d",
+    ),
+)
+
+STRUCTURES: tuple[CloudStructure, ...] = (
+    "microtubules",
+    "nuclear_pores",
+    "actin",
+    "mitochondria",
+)
+"""Structures in the order of the switch."""
+
+_FOUR = RenderingPairs(structures=STRUCTURES, switch=True)
+
+_MIXED: dict[BudgetName, Budget] = {
+    **BUDGETS,
+    # batches of four fields: statistics are those of all structures together
+    "cpu": Budget(
+        stages=(
+            Stage(
+                epochs=30,
+                steps=100,
+                batch_size=8,
+                changes=ALONE | {"source__crop_px": SMALL_PX},
+            ),
+            Stage(epochs=6, steps=25, batch_size=8),
+        ),
+        learning_rate=7e-4,
+        warmup_steps=100,
+        validation_samples=16,
+        hours=2.0,
+        workers=2,
+    ),
+}
+
+_CRITIC: dict[str, Any] = {"channels": 4, "width": CRITIC_WIDTH}
+
+ANNA_PALM_STRUCTURES = ANNA_PALM_MICROTUBULES.override(
+    name="anna_palm_structures",
+    title="ANNA-PALM - four structures from few frames",
+    summary=(
+        "Turns the localizations of some hundred frames of microtubules, nuclear "
+        "pores, actin or mitochondria, which a switch tells apart, with a widefield "
+        "image of the field or without, into the rendering that a long acquisition "
+        "would give: an estimate that follows from what these structures look like."
+    ),
+    options__switch=True,
+    options__coding="places",
+    contract__grid__channels=("localizations", "widefield", "structure"),
+    contract__input=Renderings(
+        pixel_size_nm=PIXEL_NM, second="widefield", structures=STRUCTURES
+    ),
+    contract__preprocessing=(
+        {"id": "clip", "kwargs": {"min": 0.0, "max": MOST_COUNTS}},
+    ),
+    contract__input_text=(
+        "Localizations per 20 nm pixel; widefield in [0, 1] or 0; 0 microtubules, 1 "
+        "nuclear pores, 2 actin, 3 mitochondria"
+    ),
+    contract__output_text=(
+        "Dense rendering between 0 and 1: a single structure of its kind has about half"
+    ),
+    source=_FOUR,
+    objective__critics__critic__options=_CRITIC,
+    test_set=RenderingTestSet(conditions=_FOUR, fields=8),
+    budgets=_MIXED,
+    seed=20180,
+    acceptance=(
+        Threshold(metric="table/300/frames_saved", at_least=2.0),
+        Threshold(metric="widefield/300/frames_saved", at_least=4.0),
+        Threshold(metric="noise/5/false_area_percent", at_most=0.5),
+    ),
+    tags=(
+        "single-molecule-localization-microscopy",
+        "smlm",
+        "storm",
+        "palm",
+        "dna-paint",
+        "microtubules",
+        "nuclear-pores",
+        "actin",
+        "mitochondria",
         "fluorescence-light-microscopy",
         "2d",
     ),

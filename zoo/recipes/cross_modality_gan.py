@@ -11,6 +11,7 @@ from zoo.layers.critics import STRIDED_CRITIC
 from zoo.losses import MsePlusSsim
 from zoo.models.cross_modality_gan import CROSS_MODALITY_GAN, STEP
 from zoo.objectives.adversarial import Adversarial, Critic, WeightedLoss
+from zoo.recipes._stages import critic_stages
 from zoo.simulate.modalities import ModalityPairs
 from zoo.tasks.image import ImageRestoration
 from zoo.test_sets.modalities import EXAMPLE_PX, SCORED, ModalityTestSet
@@ -26,48 +27,15 @@ PIXEL_LOSS = MsePlusSsim(rescale="match", error="logarithmic", ssim_weight=10.0)
 the gain and offset of the target: its brightest pixel cannot be known from the input.
 The error counts in decibels, so that sparse and dense images weigh the same."""
 
-WITHOUT_CRITIC = {"objective__warm_up": True}
-"""First stage: the generator alone."""
-
-
-def plan(
-    epochs: tuple[int, int, int], *, steps: int, batch: int, crop_px: int = 96
-) -> tuple[Stage, ...]:
-    """Return the stages of a training: without critic, with it, and on larger images.
-
-    Parameters
-    ----------
-    epochs
-        Epochs of the three.
-    steps, batch
-        Batches per epoch, and samples in each; the last stage has half as many of
-        both.
-    crop_px
-        Edge of the images of the first two, px.
-    """
-    small = {"source__crop_px": crop_px}
-    stages = (
-        Stage(
-            epochs=epochs[0],
-            steps=steps,
-            batch_size=batch,
-            changes=small | WITHOUT_CRITIC,
-        ),
-        Stage(epochs=epochs[1], steps=steps, batch_size=batch, changes=small),
-        Stage(epochs=epochs[2], steps=steps // 2, batch_size=max(batch // 2, 1)),
-    )
-    return tuple(stage for stage in stages if stage.epochs)
-
-
 BUDGETS: dict[BudgetName, Budget] = {
     "smoke": Budget(
-        stages=plan((2, 1, 1), steps=20, batch=4, crop_px=64),
+        stages=critic_stages((2, 1, 1), steps=20, batch=4, crop_px=64, fewer=2),
         learning_rate=1e-3,
         warmup_steps=4,
         validation_samples=4,
     ),
     "cpu": Budget(
-        stages=plan((20, 20, 6), steps=100, batch=8),
+        stages=critic_stages((20, 20, 6), steps=100, batch=8, crop_px=96, fewer=2),
         learning_rate=6e-4,
         mixed_precision=True,
         validation_samples=16,

@@ -46,6 +46,12 @@ MASK: dict[str, Any] = {
 }
 """The mask moves, with a decoder at camera resolution."""
 
+BOUND: dict[str, Any] = {"objective__phase": "bound"}
+"""The mask moves alone, along the bound."""
+
+BOUND_STAGES, BOUND_STEPS = 4, 60
+"""Stages and steps of each in which the mask descends the bound."""
+
 
 def _sizes(crop_px: int, margin_px: int) -> dict[str, Any]:
     return {"source__crop_px": crop_px, "source__margin_px": margin_px}
@@ -94,21 +100,31 @@ def thresholds(
 def _localizing(
     epochs: tuple[int, int, int], *, steps: int, batch_size: int, sizes: dict[str, Any]
 ) -> tuple[Stage, ...]:
-    """Return the stages of the network: wide and bright, bright, all conditions."""
+    """Return the stages of the network: wide and bright, bright, all conditions.
+
+    The last comes in quarters, at whose ends the weights are kept.
+    """
     easy = BRIGHT if sizes else BRIGHT | FEW
-    ways = (WIDE | easy, easy, {})
+    quarters = [len(part) for part in np.array_split(range(epochs[2]), 4) if len(part)]
+    ways = ((epochs[0], WIDE | easy), (epochs[1], easy), *((n, {}) for n in quarters))
     return tuple(
         Stage(epochs=count, steps=steps, batch_size=batch_size, changes=sizes | way)
-        for count, way in zip(epochs, ways, strict=True)
+        for count, way in ways
     )
 
 
 def _designing(
     stages: int, *, steps: int, batch_size: int, sizes: dict[str, Any]
 ) -> tuple[Stage, ...]:
-    """Return stages of one epoch each: the mask is kept at the end of every one."""
-    one = Stage(epochs=1, steps=steps, batch_size=batch_size, changes=sizes | MASK)
-    return stages * (one,)
+    """Return stages of one epoch each: the mask is kept at the end of every one.
+
+    `BOUND_STAGES` of them come first in which the mask follows the bound.
+    """
+    alone, both = (
+        Stage(epochs=1, steps=count, batch_size=batch_size, changes=sizes | changes)
+        for count, changes in ((min(steps, BOUND_STEPS), BOUND), (steps, MASK))
+    )
+    return BOUND_STAGES * (alone,) + stages * (both,)
 
 
 _TINY, _SMALL = _sizes(32, 4), _sizes(40, 6)
@@ -268,7 +284,7 @@ DEEP_STORM3D_LEARNED = DEEP_STORM3D_TETRAPOD.override(
         ),
         "cpu": Budget(
             stages=(
-                *_designing(6, steps=100, batch_size=4, sizes=_SMALL),
+                *_designing(4, steps=100, batch_size=2, sizes=_SMALL),
                 *_localizing((4, 4, 16), steps=100, batch_size=2, sizes=_SMALL),
             ),
             learning_rate=1e-3,

@@ -7,6 +7,7 @@ from zoo.core.recipe import Budget, BudgetName, Stage
 from zoo.layers.critics import FLAT_CRITIC
 from zoo.models.dfgan import DFGAN, DFGAN_RECONSTRUCTED
 from zoo.objectives.adversarial import Adversarial, Critic, WeightedLoss
+from zoo.recipes._stages import critic_stages
 from zoo.recipes.dfcan import (
     AS_SCORED,
     DFCAN_SIM,
@@ -33,37 +34,6 @@ GAN = Adversarial(
 )
 """Pixels as DFCAN has them, and the critic that sees the image alone."""
 
-WITHOUT_CRITIC = {"objective__warm_up": True}
-"""First stage: attention has another exponent than in DFCAN, and is learnt anew."""
-
-
-def plan(
-    epochs: tuple[int, int, int], *, steps: int, batch: int, patch_px: int
-) -> tuple[Stage, ...]:
-    """Return the stages of a training: without critic, with it, and on whole tiles.
-
-    Parameters
-    ----------
-    epochs
-        Epochs of the three.
-    steps, batch
-        Batches per epoch, and patches in each; of tiles a quarter as many of both.
-    patch_px
-        Edge of the patches, camera px.
-    """
-    patches = {"source__crop_px": patch_px}
-    stages = (
-        Stage(
-            epochs=epochs[0],
-            steps=steps,
-            batch_size=batch,
-            changes=patches | WITHOUT_CRITIC,
-        ),
-        Stage(epochs=epochs[1], steps=steps, batch_size=batch, changes=patches),
-        Stage(epochs=epochs[2], steps=steps // 4, batch_size=max(batch // 4, 1)),
-    )
-    return tuple(stage for stage in stages if stage.epochs)
-
 
 def budgets(patch_px: int) -> dict[BudgetName, Budget]:
     """Return trainings, which start from the published weights of DFCAN.
@@ -78,13 +48,15 @@ def budgets(patch_px: int) -> dict[BudgetName, Budget]:
     """
     return {
         "smoke": Budget(
-            stages=plan((2, 1, 1), steps=12, batch=2, patch_px=32),
+            stages=critic_stages((2, 1, 1), steps=12, batch=2, crop_px=32, fewer=4),
             learning_rate=5e-4,
             warmup_steps=4,
             validation_samples=2,
         ),
         "cpu": Budget(
-            stages=plan((8, 16, 4), steps=100, batch=2, patch_px=patch_px),
+            stages=critic_stages(
+                (8, 16, 4), steps=100, batch=2, crop_px=patch_px, fewer=4
+            ),
             learning_rate=3e-4,
             mixed_precision=True,
             validation_samples=8,

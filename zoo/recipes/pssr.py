@@ -7,6 +7,7 @@ from zoo.core.grid import Grid
 from zoo.core.optimizers import Adam
 from zoo.core.recipe import Budget, BudgetName, Recipe, Stage, Threshold
 from zoo.inputs.frames import Frames
+from zoo.inputs.movie_frames import MovieFrames
 from zoo.losses import MsePlusSsim
 from zoo.models.pssr import PSSR
 from zoo.objectives.supervised import Supervised
@@ -209,6 +210,7 @@ PSSR_MOVIE = PSSR_FLUORESCENCE.override(
     ),
     options={"width": WIDTH, "channels": TIME_POINTS},
     contract__grid=tiles(tuple(f"frame{n}" for n in range(1, TIME_POINTS + 1))),
+    contract__input=MovieFrames(),
     contract__input_text=(
         "Five successive coarse, noisy frames of a confocal movie, as channels"
     ),

@@ -3,112 +3,26 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
 from zoo.core.errors import BadInput
 from zoo.core.files import refuse_existing, write_json
-from zoo.core.random import generator
 from zoo.io.stacks import open_stack
-from zoo.simulate.crappifiers import SCALE, Crappifier, sampled
+from zoo.simulate.crappifier_statistics import Pair
+from zoo.simulate.crappifier_strengths import KNOWN, LEVELS, Fit, fit_sampling
+from zoo.simulate.crappifiers import SCALE, Crappifier, Sampling
 
-LEVELS = 256
-"""Grey levels; residuals lie between -256 and 255."""
-
-CLASSES = 6
-"""Classes of brightness in which histograms are compared: noise that grows with the
-brightness is told from noise that does not."""
-
-_DRAWS = 2  # of the noise per pair
-_BIN = 1 / 3  # width of a bin, in deviations of the residuals
-_STARTS = 7  # on a logarithmic grid of each strength
-_STEPS = 30  # of the simplex
-
-
-class Pair(NamedTuple):
-    """A coarse scan and a dense one of the same field."""
-
-    coarse: np.ndarray
-    """(y, x) float32 between 0 and 1."""
-    dense: np.ndarray
-    """(4 y, 4 x) float32 between 0 and 1."""
-
-
-class Fit(NamedTuple):
-    """A crappifier whose strengths fit pairs."""
-
-    crappifier: Crappifier
-    """The degradation."""
-    criterion: float
-    """What is left of the criterion of `misfit`."""
-
-
-def fit(crappifier: Crappifier, pairs: Sequence[Pair], *, seed: int = 0) -> Fit:
-    """Find the strengths of a crappifier that make dense scans like the coarse ones.
-
-    Parameters
-    ----------
-    crappifier
-        Kind of degradation; strengths that are zero stay zero.
-    pairs
-        Registered scans.
-    seed
-        Seed of the noise, which is the same for all strengths that are compared.
-
-    Returns
-    -------
-    fit : Fit
-
-    Raises
-    ------
-    BadInput
-        If there is no pair or nothing to be fitted.
-    """
-    names = [name for name in crappifier.strengths if getattr(crappifier, name) > 0]
-    if not pairs or not names:
-        raise BadInput(
-            f"a fit needs pairs and a crappifier with a strength, not {len(pairs)} "
-            f"pairs and {crappifier.kind}"
-        )
-    low, high = np.log([crappifier.strengths[name] for name in names]).T
-
-    def at(logs: np.ndarray) -> Crappifier:
-        values = np.exp(np.clip(logs, low, high))
-        return crappifier.override(
-            **{n: float(v) for n, v in zip(names, values, strict=True)}
-        )
-
-    def cost(logs: np.ndarray) -> float:
-        return misfit(at(logs), pairs, seed=seed)
-
-    best = np.log([float(getattr(crappifier, name)) for name in names])
-    for _ in range(2 if len(names) > 1 else 1):
-        for place in range(len(names)):
-            tries = np.repeat(best[None], _STARTS, axis=0)
-            tries[:, place] = np.linspace(low[place], high[place], _STARTS)
-            tries = np.concatenate([best[None], tries])
-            best = tries[int(np.argmin([cost(t) for t in tries]))]
-    simplex = np.vstack([best, best + 0.3 * np.eye(len(best))])
-    found: Any = minimize(
-        cost,
-        best,
-        method="Nelder-Mead",
-        options={
-            "initial_simplex": simplex,
-            "maxfev": _STEPS * len(best),
-            "xatol": 5e-3,
-            "fatol": 1e-7,
-        },
-    )
-    return Fit(at(np.asarray(found.x)), float(found.fun))
+ALIKE = 1.3
+"""Samplings that fit worse by up to this factor are not told from the best."""
 
 
 def fit_folder(
     folder: Path, output: Path, *, kind: str, overwrite: bool = False
 ) -> list[str]:
     """Fit a crappifier to the pairs of a folder, write it down and say how to use it.
+
+    Strengths, and how the coarse grid is read off the dense one.
 
     Parameters
     ----------
@@ -124,7 +38,7 @@ def fit_folder(
     Returns
     -------
     lines : list of str
-        What was found, for people.
+        What was found, for people; what pairs do not tell is said.
 
     Raises
     ------
@@ -136,73 +50,79 @@ def fit_folder(
         Crappifier.find(kind)
     except ValueError as error:
         raise BadInput(str(error)) from error
-    start = Crappifier.model_validate({"kind": kind})
+    start = everything(Crappifier.model_validate({"kind": kind}))
     pairs = read_pairs(folder)
-    found = fit(start, pairs)
-    declared = found.crappifier.model_dump(mode="json")
-    content = {"crappifier": declared, "misfit": found.criterion, "pairs": len(pairs)}
+    fits = fit_sampling(start, pairs)
+    best = next(iter(fits.values()))
+    declared = best.crappifier.model_dump(mode="json")
+    content = {
+        "crappifier": declared,
+        "misfit": best.criterion,
+        "pairs": len(pairs),
+        "relative_errors": best.errors,
+        "samplings": {name: found.distance for name, found in fits.items()},
+    }
     write_json(output, content)
-    strengths = ", ".join(
-        f"{name} {getattr(found.crappifier, name):.4g}" for name in start.strengths
-    )
     setting = json.dumps([declared], separators=(",", ":"))
     return [
-        f"{kind}: {strengths}; misfit {found.criterion:.2f} (1 is chance)",
+        *described(fits),
         f"train with: --set 'source.crappifiers={setting}' "
         "--set 'source.strength=[0.8,1.25]'",
         str(output),
     ]
 
 
-def misfit(crappifier: Crappifier, pairs: Sequence[Pair], *, seed: int = 0) -> float:
-    """Return how much a crappifier's residuals differ from those of real scans.
+def everything(crappifier: Crappifier) -> Crappifier:
+    """Return a crappifier all of whose strengths are above zero and can be fitted."""
+    changes = {
+        name: float((low * high) ** 0.5)
+        for name, (low, high) in crappifier.strengths.items()
+        if getattr(crappifier, name) == 0
+    }
+    return crappifier.override(**changes)
 
-    PSSR2's criterion (doi:10.1186/s44330-024-00020-5) compares residuals of a coarse
-    scan against the sampled dense one: ``mean((h_real - h_crappified)**2)`` of their
-    histograms, and the absolute difference of their means.  Here each of the two is in
-    units of what chance makes of it, or else the mean of the noise, which is an
-    accident, would decide.  Bins are a third of the residuals' deviation wide, at least
-    one grey level, in which chance weighs least, and all is averaged over classes of
-    brightness.
+
+def described(fits: dict[Sampling, Fit]) -> list[str]:
+    """Return what was found and what was not, for people.
 
     Parameters
     ----------
-    crappifier
-        Degradation with its strengths.
-    pairs
-        Registered scans.
-    seed
-        Seed of the noise.
+    fits
+        By sampling, the best one first.
     """
-    real: list[np.ndarray] = []
-    made: list[np.ndarray] = []
-    bright: list[np.ndarray] = []
-    for number, pair in enumerate(pairs):
-        smooth = sampled(pair.dense, crappifier.sampling)
-        for draw in range(_DRAWS):
-            noisy = crappifier(pair.dense, generator(seed, number, draw))
-            made.append((noisy - smooth).ravel())
-            real.append((pair.coarse - smooth).ravel())
-            bright.append(smooth.ravel())
-    residuals = [(LEVELS - 1) * np.concatenate(parts) for parts in (real, made)]
-    light = np.concatenate(bright)
-    bounds = np.quantile(light, np.arange(1, CLASSES) / CLASSES)
-    groups = np.searchsorted(bounds, light)
-    width = max(round(_BIN * float(residuals[0].std())), 1)
-    edges = np.arange(-LEVELS, LEVELS + width, width) - 0.5
-    total = 0.0
-    for group in range(CLASSES):
-        mine = groups == group
-        if not mine.any():
-            continue
-        parts = [r[mine] for r in residuals]
-        counts = [np.histogram(part, edges)[0] / _DRAWS for part in parts]
-        pixels = int(mine.sum()) / _DRAWS
-        total += float(np.mean((counts[0] - counts[1]) ** 2) / np.mean(sum(counts)))
-        chance = sum(float(part.var()) for part in parts) / pixels
-        apart = abs(float(parts[0].mean() - parts[1].mean()))
-        total += apart / max(chance, 1e-6) ** 0.5
-    return total / CLASSES
+    sampling, best = next(iter(fits.items()))
+    chosen = best.crappifier
+    found = ", ".join(
+        f"{name} {getattr(chosen, name):.4g} {_known(error)}"
+        for name, error in best.errors.items()
+    )
+    lines = [
+        f"{chosen.kind}, sampled by {sampling}: {found}; misfit {best.criterion:.2f} "
+        "(1 is chance)"
+    ]
+    others = [n for n, f in fits.items() if f.distance < ALIKE * best.distance][1:]
+    if others:
+        lines.append(
+            f"these pairs do not tell {sampling} from {' or '.join(others)}; more or "
+            "larger pairs may"
+        )
+    for one, other in best.traded:
+        lines.append(
+            f"{one} and {other} trade off in these pairs, and only both together are "
+            "known; pairs with brighter and darker parts may tell them apart"
+        )
+    traded = {name for pair in best.traded for name in pair}
+    for name, error in best.errors.items():
+        if error > KNOWN and name not in traded:
+            lines.append(
+                f"{name} makes next to no difference in these pairs, {_known(error)}; "
+                "more or larger pairs may tell it"
+            )
+    return lines
+
+
+def _known(error: float) -> str:
+    return f"± {100 * error:.0f} %" if error < 1 else "(unknown)"
 
 
 def read_pairs(folder: Path) -> list[Pair]:

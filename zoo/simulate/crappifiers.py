@@ -250,6 +250,8 @@ class Pssr2(Crappifier):
     strengths: ClassVar[dict[str, tuple[float, float]]] = {
         "poisson": (1e-2, 4.0),
         "gaussian": (1e-1, 120.0),
+        "salt_and_pepper": (1e-5, 0.2),
+        "blur_px": (0.1, 4.0),
     }
     kind: Literal["pssr2"] = "pssr2"
     """Type of the crappifier."""

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from zoo.core.contract import CONDITION
 from zoo.core.random import generator
+from zoo.core.recipe import Simulation
 from zoo.physics.organelles import mitochondria
 from zoo.physics.specimens import (
     SPECIMENS,
@@ -21,7 +22,7 @@ from zoo.physics.specimens import (
 from zoo.physics.structures import Labels, vesicles
 from zoo.simulate.crappifiers import SCALE, Crappifier, Fluorescence, Pssr2
 from zoo.simulate.frames import Range
-from zoo.simulate.scans import Dense, Place, Scans
+from zoo.simulate.scans import GREY_LEVELS, Dense, Place, Scans
 
 FWHM_PER_SIGMA = 2.3548
 """Full width at half maximum of a Gaussian per standard deviation."""
@@ -32,6 +33,7 @@ CELL_PX = 576
 TIME_POINTS = 5
 """Frames that a movie network sees at once; the middle one is restored."""
 
+_TURN_FRAMES = 40  # in which the drift of a long movie goes round in a circle
 _DIM = 0.05  # of a scene's brightest pixel: what is darker counts as empty
 
 
@@ -154,8 +156,29 @@ class FluorescenceMovies(FluorescenceScans):
         cell = moving_cell(
             self.scene_seed, number, self.structures, self.scene_pixel_nm(number)
         )
-        motion = Motion.draw(rng, self, int(cell.labels.instance.max(initial=0)) + 1)
+        motion = Motion.draw(rng, self, _organelles(cell))
         return self.filmed(rng, cell, motion, size_px, pixel_nm)
+
+    def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
+        """Film a cell in 256 grey levels for any number of frames, (t, y, x).
+
+        The truth (t, Y, X) is the cell without noise.  Its drift turns slowly, so that
+        it stays in the field.
+        """
+        pixel_nm = self._pixel_nm(rng)
+        crappifier = self._crappifier(rng)
+        number = self.scene_of(pixel_nm)
+        cell = moving_cell(
+            self.scene_seed, number, self.structures, self.scene_pixel_nm(number)
+        )
+        motion = Motion.draw(rng, self, _organelles(cell), frames=frames)
+        film = self.filmed(rng, cell, motion, SCALE * self.field_px, pixel_nm)
+        coarse = self.degraded(rng, film, crappifier)
+        return Simulation(
+            np.round(GREY_LEVELS * coarse).astype(np.uint16),
+            GREY_LEVELS * film.exposures,
+            SCALE * pixel_nm,
+        )
 
     def scene_name(self, number: int) -> str:
         """Return a name for all cells."""
@@ -193,7 +216,7 @@ class FluorescenceMovies(FluorescenceScans):
                 )
             )
         images = self.in_focus(rng, samples, pixel_nm)
-        return Dense(images, images[TIME_POINTS // 2], pixel_nm)
+        return Dense(images, images[len(images) // 2], pixel_nm)
 
 
 class MovingCell(NamedTuple):
@@ -217,13 +240,24 @@ class Motion(NamedTuple):
 
     @classmethod
     def draw(
-        cls, rng: np.random.Generator, source: FluorescenceMovies, organelles: int
+        cls,
+        rng: np.random.Generator,
+        source: FluorescenceMovies,
+        organelles: int,
+        *,
+        frames: int = TIME_POINTS,
     ) -> "Motion":
-        """Draw drift, random walks and deformation."""
+        """Draw drift, random walks and deformation.
+
+        The drift goes straight on for the frames that a network sees at once, and turns
+        in longer movies.
+        """
         speed, angle = rng.uniform(*source.drift_px), rng.uniform(0, 2 * np.pi)
-        drift = speed * np.array([np.cos(angle), np.sin(angle)])
+        turn = 2 * np.pi / _TURN_FRAMES if frames > TIME_POINTS else 0.0
+        angles = angle + turn * np.arange(frames)
+        drift = speed * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         steps = rng.normal(
-            drift, rng.uniform(*source.wander_px), (TIME_POINTS, organelles, 2)
+            drift[:, None], rng.uniform(*source.wander_px), (frames, organelles, 2)
         )
         paths = np.cumsum(steps, axis=0)
         waves = np.column_stack(
@@ -234,7 +268,7 @@ class Motion(NamedTuple):
                 rng.normal(0, 0.3, 4),
             ]
         )
-        return cls(paths - paths[TIME_POINTS // 2], waves)
+        return cls(paths - paths[frames // 2], waves)
 
     @property
     def reach_px(self) -> float:
@@ -248,15 +282,20 @@ class Motion(NamedTuple):
         waves = self.waves.astype(np.float32)
         angles = [fx * x + fy * y + phase for _, fx, fy, phase, _ in waves]
         parts = [(np.sin(angle), np.cos(angle)) for angle in angles]
-        for frame in range(TIME_POINTS):
+        for frame in range(len(self.paths_px)):
             dx, dy = self.paths_px[frame].astype(np.float32)[instance].T
             for number, (sine, cosine) in enumerate(parts):
                 size, *_, speed = waves[number]
-                later = speed * (frame - TIME_POINTS // 2)
+                later = speed * (frame - len(self.paths_px) // 2)
                 # the wave went on by an angle; its displacement is none in the middle
                 now = size * (np.cos(later) - 1) * sine + size * np.sin(later) * cosine
                 dx, dy = (dx + now, dy) if number % 2 else (dx, dy + now)
             yield dx, dy
+
+
+def _organelles(cell: MovingCell) -> int:
+    """Return how many organelles of a cell move on their own."""
+    return int(cell.labels.instance.max(initial=0)) + 1
 
 
 def _haze(image: np.ndarray, sigma_px: float) -> np.ndarray:

@@ -17,7 +17,7 @@ from zoo.physics.optics import (
     frequencies,
     otf_grid,
 )
-from zoo.physics.scanning import Detector, ScanOptics, scan, scan_transfer
+from zoo.physics.scanning import Detector, ScanOptics, depleted, scan, scan_transfer
 from zoo.simulate.frames import CameraPrior, Range
 
 STRUCTURES: tuple[CellStructure, ...] = get_args(CellStructure)
@@ -342,25 +342,6 @@ class ModalityPairs(Source):
         ideal = cone_apodisation(frequency, support_per_um=support)
         transfer = otf_grid(optics, shape)
         return optics, transfer.astype(np.float32), ideal.astype(np.float32)
-
-
-def depleted(confocal: ScanOptics, *, fwhm_nm: float) -> ScanOptics:
-    """Return a microscope with so much depletion that its spot has a width.
-
-    ``FWHM = FWHM_c / sqrt(1 + saturation (pi NA FWHM_c / wavelength)² / 4)``; a width
-    that the confocal spot has already needs none.
-
-    Parameters
-    ----------
-    confocal
-        Microscope without depletion.
-    fwhm_nm
-        Full width at half maximum, nm.
-    """
-    wide = confocal.confocal_sigma_nm * float(np.sqrt(8 * np.log(2)))
-    slope = (np.pi * confocal.na * wide / confocal.depletion_nm) ** 2 / 4
-    saturation = max((wide / fwhm_nm) ** 2 - 1, 0.0) / slope
-    return confocal.override(saturation=float(saturation))
 
 
 def on_grid(counts: np.ndarray, edge_px: int) -> np.ndarray:

@@ -141,27 +141,17 @@ class Scans(Source):
         return np.stack([crappifier(image, rng) for image in dense.exposures])
 
     def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
-        """Scan fields of one pixel size with one crappifier, in 256 grey levels.
-
-        Time points of a movie are channels.
-        """
+        """Scan fields of one pixel size with one crappifier, in 256 grey levels."""
         pixel_nm = self._pixel_nm(rng)
         crappifier = self._crappifier(rng)
         counts, truth = [], []
         for _ in range(frames):
             number = self.scene_of(pixel_nm, rng.uniform(0, np.log(_ZOOM)))
             dense = self.view(rng, number, SCALE * self.field_px, pixel_nm)
-            coarse = self.degraded(rng, dense, crappifier)
+            [coarse] = self.degraded(rng, dense, crappifier)
             counts.append(np.round(GREY_LEVELS * coarse).astype(np.uint16))
             truth.append(GREY_LEVELS * dense.truth)
-        pages = np.stack(counts)
-        single = pages.shape[1] == 1
-        return Simulation(
-            pages[:, 0] if single else np.ascontiguousarray(np.moveaxis(pages, 1, -1)),
-            np.stack(truth),
-            SCALE * pixel_nm,
-            axes=None if single else "tyxc",
-        )
+        return Simulation(np.stack(counts), np.stack(truth), SCALE * pixel_nm)
 
     def scene_pixel_nm(self, number: int) -> float:
         """Return the dense pixel of a scene; scenes are spread over all sizes."""

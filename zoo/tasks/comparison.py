@@ -21,11 +21,19 @@ class Comparison:
     ----------
     match
         Whether images are given the intensities of their reference.
+    widest_px
+        Full width at half maximum of the widest blur that a reference may have, px of
+        it, if it is not on a grid of its own but on that of what was drawn beside it;
+        such images are compared around every pixel, too (`zoo.tasks.consistency`).
     """
 
-    def __init__(self, *, match: bool = False) -> None:
-        self._match = match
+    def __init__(self, *, match: bool = False, widest_px: float | None = None) -> None:
+        self._match, self._widest_px = match, widest_px
         self._rows: list[np.ndarray] = []
+        self._agreements: list[float] = []
+        self.agreement: np.ndarray | None = None
+        """(t, Y, X, C) float32, how far the images added last agree with their
+        references around every pixel; None if that is not asked for."""
 
     def add(
         self, references: np.ndarray, output: np.ndarray
@@ -47,17 +55,35 @@ class Comparison:
         errors : (t, Y, X, C) float32
             Absolute difference of the blurred, scaled output and its reference.
         """
-        from zoo.metrics.squirrel import error_map  # needs SciPy
+        from zoo.metrics.squirrel import LARGEST_FWHM_PX, error_map  # needs SciPy
+        from zoo.tasks.consistency import consistency
 
+        widest = self._widest_px
         images = np.empty_like(output) if self._match else output
         errors = np.empty_like(output)
+        if widest is not None:
+            self.agreement = np.empty(output.shape, np.float32)
         count, groups = output.shape[-1], references.shape[-1]
         for t, reference in enumerate(references):
             row = np.empty((count, 5))
             for c in range(count):
                 widefield = reference[..., c * groups // count]
-                match = error_map(widefield, output[t, ..., c], out=errors[t, ..., c])
+                match = error_map(
+                    widefield,
+                    output[t, ..., c],
+                    largest_fwhm_px=widest or LARGEST_FWHM_PX,
+                    out=errors[t, ..., c],
+                )
                 gain, offset = match.gain, match.offset
+                if self.agreement is not None:
+                    self.agreement[t, ..., c], mean = consistency(
+                        widefield,
+                        output[t, ..., c],
+                        sigma_px=match.sigma_px,
+                        gain=gain,
+                        offset=offset,
+                    )
+                    self._agreements.append(mean)
                 if self._match:
                     if gain <= 0:  # nothing in common: the reference's mean is best
                         gain, offset = 0.0, float(widefield.mean())
@@ -95,6 +121,13 @@ class Comparison:
             [*_mean_of_finite(flat[:, :2]), *np.median(flat[:, 2:], axis=0)]
         )
         return _named(together, fine_nm) | {"per_frame": per_frame}
+
+    def agreements(self) -> dict[str, Any]:
+        """Return the mean agreement of all images, for a report, and of each."""
+        per_image = [_plain(value) for value in self._agreements]
+        known = [value for value in per_image if value is not None]
+        mean = plain_number(float(np.mean(known))) if known else None
+        return {"mean": mean, "per_image": per_image}
 
     def intensities(self) -> dict[str, Any]:
         """Return alpha and beta of each frame, for several channels as lists."""

@@ -17,6 +17,8 @@ from zoo.tasks.scrutiny import CROWDED, MISFIT, OUT_OF_RANGE, Scrutiny
 
 _ROWS_AT_ONCE = 256
 _BINS = 64
+_ENOUGH = 10  # regions without other light, to say something about the noise
+_NOISY = 1.5  # variance beside emitters over that of the stated camera
 
 
 class Estimating:
@@ -36,6 +38,10 @@ class Estimating:
         Whether estimates are refined.
     max_misfit
         Part of an emitter's light that may be left unexplained.
+    excess_noise
+        Variance of a pixel over its photons, but for read noise.
+    read_noise_photons
+        Standard deviation of a pixel without light, photons.
     picasso
         Whether the table is to be written for Picasso.
     gaussian
@@ -55,6 +61,8 @@ class Estimating:
         refine: bool,
         max_misfit: float,
         picasso: bool,
+        excess_noise: float = 1.0,
+        read_noise_photons: float = 0.0,
         gaussian: bool = False,
     ) -> None:
         self._recording, self._contract = recording, contract
@@ -75,6 +83,8 @@ class Estimating:
                 uncertainty_factor=uncertainty_factor,
                 refine=refine,
                 max_misfit=max_misfit,
+                excess_noise=excess_noise,
+                read_noise_photons=read_noise_photons,
             )
             # the network counts pixels of the training, whatever it calls them
             lateral = self._pixel_nm / optics.pixel_nm
@@ -87,6 +97,7 @@ class Estimating:
         self._count = self._broken = self._out_of_range = 0
         self._misfits = self._crowded = self._rows = 0
         self._moved = 0
+        self._noises: list[np.ndarray] = []
         self._started = False
         self._input = np.zeros((0, 0))
         self._movie: Movie | None = None
@@ -160,6 +171,8 @@ class Estimating:
             self._moved += int(np.count_nonzero(examined.moved))
             misfit = examined.misfit > self._max_misfit
             self._misfits += int(np.count_nonzero(misfit))
+            # light of neighbours would be taken for noise
+            self._noises.append(examined.noise[~misfit])
             flags += MISFIT * misfit
             if isinstance(self._recording, Cutting):
                 kept = ~misfit
@@ -231,6 +244,13 @@ class Estimating:
                 f"emitter of the training does not explain and {done}: overlapping "
                 "emitters, or other optics"
             )
+        if (noise := self._noise()) is not None and noise > _NOISY:
+            warnings.append(
+                f"pixels beside the emitters vary {noise:.1f} times as much as those "
+                "of the stated camera: give --excess-noise 2 for an EM-CCD, "
+                "--read-noise-photons, or the right --photons-per-adu; without it "
+                "dim emitters are taken for misfits and uncertainties are too small"
+            )
         if self._out_of_range and self._depths is not None:
             low, high = self._depths
             warnings.append(
@@ -239,6 +259,11 @@ class Estimating:
                 "have the flag 1, do not trust their depth"
             )
         return warnings
+
+    def _noise(self) -> float | None:
+        """Return the typical variance beside emitters over that of the camera."""
+        noises = np.concatenate([np.zeros(0), *self._noises])
+        return float(np.median(noises)) if len(noises) >= _ENOUGH else None
 
     def report(self) -> dict[str, Any]:
         """Return the number of rows and the columns, and what was rejected."""
@@ -250,6 +275,8 @@ class Estimating:
                 "max_misfit": self._max_misfit,
             }
             scrutiny["misfits"] = self._misfits
+            if (noise := self._noise()) is not None:
+                scrutiny["variance_over_stated_noise"] = round(noise, 3)
             scrutiny["misfits_left_out"] = isinstance(self._recording, Cutting)
             if self._scrutiny.refine:
                 scrutiny["refined"] = self._moved

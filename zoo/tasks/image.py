@@ -18,6 +18,7 @@ from zoo.tasks.conditions import (
     pixel_size_warnings,
     plain_number,
 )
+from zoo.tasks.consistency import CONSISTENCY, MEANING, widest_px
 from zoo.tasks.uncertainty import UNCALIBRATED, Errors
 
 ERROR_MAP = (
@@ -57,7 +58,8 @@ class ImageOptions(Options):
     """Give images the intensities of their input, where that is a diffraction-limited
     image of the same field: the network's own are arbitrary."""
     error_map: bool = True
-    """Compare images with their input, where that is diffraction-limited."""
+    """Compare images with their input, where that is diffraction-limited, and with a
+    widefield image that is given beside a table."""
     uncertainty: bool | None = None
     """State how sure every pixel of an image is, which doubles the time; done where
     the package knows its errors, unless told otherwise."""
@@ -77,6 +79,7 @@ class ImageRestoration(Task):
         "image.ome.tif",
         "volume.ome.tif",
         "error_map.ome.tif",
+        "consistency.ome.tif",
         "uncertainty.ome.tif",
     )
 
@@ -208,7 +211,7 @@ class _Restoring:
         self._squares, self._judged = 0.0, 0
         self._comparison: Comparison | None = None
         if no_map is None or match:
-            self._comparison = Comparison(match=match)
+            self._comparison = Comparison(match=match, widest_px=widest_px(contract))
         grid = contract.grid
         self._fine_nm = fine_sizes_nm(recording, contract)
         self._pixel_nm = self._fine_nm
@@ -227,18 +230,19 @@ class _Restoring:
         self, frames: np.ndarray, output: np.ndarray, first: int
     ) -> Iterator[Product]:
         """Compare further images with their input and hand them on."""
-        errors = None
+        errors = alike = None
         sigma = self._sigma(output)
         if self._comparison is not None:
             references = self._recording.reference(frames)
             if references is not None:
                 output, errors = self._comparison.add(references, output)
+                alike = self._comparison.agreement
                 if sigma is not None and self._match:
                     gains = self._comparison.metrics[-len(output) :, :, 3]
                     lead = (len(output), *(1,) * (sigma.ndim - 2), -1)
                     sigma = sigma * np.maximum(gains, 0).reshape(lead)
         if self._no_map is not None:
-            errors = None
+            errors = alike = None
         if not first:
             shown = frames[0][..., self._recording.groups[0]].mean(axis=-1)
             self._first = [shown, self._shown(output[0])]
@@ -249,6 +253,8 @@ class _Restoring:
         yield self._image("volume" if deep else "image", output)
         if errors is not None:
             yield self._image("error_map", errors, ERROR_MAP)
+        if alike is not None:
+            yield self._image("consistency", alike, CONSISTENCY)
         if sigma is not None:
             yield self._image("uncertainty", sigma, UNCERTAINTY)
 
@@ -317,6 +323,9 @@ class _Restoring:
         else:
             report["error_map"] = comparison.summary(self._fine_nm.get("x"))
             report["error_map"]["meaning"] = ERROR_MAP_MEANING
+            if widest_px(self._contract) is not None:
+                agreements = comparison.agreements()
+                report["consistency"] = agreements | {"meaning": MEANING}
         report["uncertainty"] = self._trust()
         return report | self._output()
 

@@ -29,6 +29,10 @@ class ParameterOptions(RenderOptions):
     max_misfit: float = Field(default=0.25, gt=0)
     """Largest part of an emitter's light that may be left unexplained; in a movie,
     emitters beyond are left out."""
+    excess_noise: float = Field(default=1.0, ge=1, le=2)
+    """Variance of a pixel over its photons: 1, for an EM-CCD 2."""
+    read_noise_photons: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Standard deviation of a dark pixel, photons."""
     picasso: bool = False
     """Write localizations of a movie for Picasso, too: HDF5 and YAML."""
 
@@ -136,6 +140,8 @@ class Parameters(Task):
             uncertainty_factor=self.uncertainty_factor or 1.0,
             refine=chosen.refine,
             max_misfit=chosen.max_misfit,
+            excess_noise=chosen.excess_noise,
+            read_noise_photons=chosen.read_noise_photons,
             picasso=chosen.picasso,
             gaussian=gaussian,
         )

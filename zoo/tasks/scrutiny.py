@@ -34,6 +34,8 @@ class Examined:
     """(n,) part of an emitter's light that is left unexplained."""
     moved: np.ndarray
     """(n,) bool, whether the estimate was refined."""
+    noise: np.ndarray
+    """(n,) variance of the pixels beside the emitter over that of the stated camera."""
 
 
 class Scrutiny:
@@ -53,6 +55,10 @@ class Scrutiny:
         Whether estimates go on to the maximum of the likelihood.
     max_misfit
         Part of the light left unexplained beyond which they do not.
+    excess_noise
+        Variance of a pixel over its photons, but for read noise.
+    read_noise_photons
+        Standard deviation of a pixel without light, photons.
     """
 
     def __init__(
@@ -64,8 +70,11 @@ class Scrutiny:
         uncertainty_factor: float,
         refine: bool,
         max_misfit: float,
+        excess_noise: float = 1.0,
+        read_noise_photons: float = 0.0,
     ) -> None:
         self._optics, self._shape = optics, shape
+        self._noise = excess_noise, read_noise_photons
         self._max_misfit = max_misfit
         self._z_range_nm = z_range_nm
         self._factor = uncertainty_factor
@@ -74,10 +83,12 @@ class Scrutiny:
 
     def _model(self) -> "EmitterModel":
         from zoo.physics.emitter_model import known_model
+        from zoo.physics.fisher import PixelNoise
 
-        return known_model(self._optics, max(self._shape), self._z_range_nm).resized(
-            self._shape
-        )
+        excess, read = self._noise
+        model = known_model(self._optics, max(self._shape), self._z_range_nm)
+        noise = PixelNoise(excess=excess, read_variance_e2=read**2)
+        return model.resized(self._shape).with_noise(noise)
 
     def examine(
         self, columns: dict[str, np.ndarray], cuts: Cuts, *, pixel_nm: float
@@ -98,7 +109,7 @@ class Scrutiny:
         if not count:
             none = np.zeros(0)
             empty = dict.fromkeys(self._stated(columns), none)
-            return Examined(empty, none, np.zeros(0, bool))
+            return Examined(empty, none, np.zeros(0, bool), none)
         model = self._model()
         # the model's pixel is that of the training
         scale = self._optics.pixel_nm / pixel_nm
@@ -143,6 +154,7 @@ class Scrutiny:
             {name: stated[name] for name in self._stated(columns)},
             judged.misfit,
             moved,
+            judged.dark_chi_square,
         )
 
     def origin(self, columns: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from zoo.core.contract import Contract, Options, Recording, Task
 from zoo.core.errors import BadInput, BadPackage
+from zoo.core.extras import require
 from zoo.core.grid import Grid
 from zoo.core.localizations import Localizations
 from zoo.core.parts import Part
@@ -41,6 +42,8 @@ class VolumeOptions(RenderOptions):
     volume: bool = False
     """Also write the network's own output, summed over all frames, as volume.ome.tif:
     a stack along z with its distances."""
+    volume_format: Literal["tiff", "zarr"] = "tiff"
+    """How: tiff, or zarr for volume.ome.zarr, which implies --volume (extra zarr)."""
 
 
 class Volume(Task):
@@ -59,6 +62,7 @@ class Volume(Task):
         "localizations.csv",
         "reconstruction.ome.tif",
         "volume.ome.tif",
+        "volume.ome.zarr",
     )
 
     kind: Literal["volume"] = "volume"
@@ -107,6 +111,8 @@ class Volume(Task):
                 f"than a spot of the phase mask; give {self.spot_px} px or more"
             )
         chosen = options if isinstance(options, VolumeOptions) else VolumeOptions()
+        if chosen.volume_format == "zarr":
+            require("zarr")
         gaussian = chosen.render == "gaussian"
         if gaussian and self.errors is None:
             raise BadInput(
@@ -253,7 +259,8 @@ class _Localizing:
             z_range_nm=(first, first + planes * task.z_step_nm),
         )
         self._image = np.zeros(self._shape[1:], np.float32)
-        self._sum = _zeros(self._shape) if options.volume else None
+        summed = options.volume or options.volume_format == "zarr"
+        self._sum = _zeros(self._shape) if summed else None
         self._input = np.zeros((recording.sizes["y"], recording.sizes["x"]))
         self._frames = self._rows = self._outermost = 0
 
@@ -283,8 +290,7 @@ class _Localizing:
                 kept &= (where >= span.start) & (where < span.stop)
             ends = (place[0] == 0) | (place[0] == self._shape[0] - 1)
             self._outermost += int(np.count_nonzero(ends & kept))
-            z, y, x = part.start
-            del z  # planes are never cut
+            _, y, x = part.start  # planes are never cut
             moved = found.with_columns(
                 x_nm=found.x_nm + x * self._pixel_nm["x"],
                 y_nm=found.y_nm + y * self._pixel_nm["y"],
@@ -332,6 +338,7 @@ class _Localizing:
                 pixel_size_nm=self._pixel_nm,
                 description="Output of the network, summed over all frames; the first "
                 f"plane lies at {self._task.z_first_nm:g} nm",
+                stored=self._options.volume_format,
             )
 
     def warnings(self) -> list[str]:

@@ -44,6 +44,15 @@ _BY_DEPTH = {
     **{f"rmse_over_crlb_{name}": f"RMSE / bound {name}" for name in AXES},
     **{f"bias_over_crlb_{name}": f"bias / bound {name}" for name in AXES},
 }
+_MOVIES = {
+    "emitters": "emitters",
+    "recall": "recall",
+    "precision": "precision",
+    "false_per_frame": "false per frame",
+    "rmse_lateral_nm": "RMSE lateral [nm]",
+    "rmse_axial_nm": "RMSE axial [nm]",
+    **{f"median_over_crlb_{name}": f"median / bound {name}" for name in AXES},
+}
 
 
 class Known(NamedTuple):
@@ -127,6 +136,7 @@ def score_tables(metrics: Metrics) -> list[ScoreTable]:
         ("edge", "edge of the range", _ERRORS),
         ("edge", "edge of the range", _HONESTY),
         ("depth", "depth [nm]", _BY_DEPTH),
+        ("movie", "movie, emitters/µm²", _MOVIES),
     )
     tables: list[ScoreTable] = []
     for group, corner, columns in layout:

@@ -1,7 +1,6 @@
 """Frozen acquisitions, rendered from few frames to all, beside classical renderings."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -14,20 +13,26 @@ from zoo.core.products import Image, Products
 from zoo.core.random import generator
 from zoo.core.test_set import Case, Metrics, ScoreTable, TestSet
 from zoo.metrics.comparison import means
-from zoo.metrics.images import affine_match
 from zoo.metrics.renderings import by_precision, smoothed
-from zoo.metrics.similarity import ms_ssim
-from zoo.simulate.acquisitions import Acquisition
+from zoo.simulate.dye_clouds import CLOUDS, CloudStructure
 from zoo.simulate.renderings import (
     MOST_COUNTS,
     SINGLE,
-    TARGET_SIGMA_PX,
     RenderingPairs,
     Scene,
     dense_image,
     histogram,
 )
 from zoo.test_sets._gaps import Gaps, bridged, gapped_scene
+from zoo.test_sets._rendering_scores import (
+    BANDWIDTHS_PX,
+    bandwidth_px,
+    frames_for,
+    likeness,
+    long_image,
+)
+
+__all__ = ["BANDWIDTHS_PX", "RenderingTestSet", "frames_for", "likeness"]
 
 LEVELS = (60, 120, 300, 600, 1200, 3000, 6000, 12_000, 30_000, 60_000)
 """Frames of the sparse rendering; the last is the whole acquisition."""
@@ -40,9 +45,6 @@ EXAMPLE_PX = 384
 
 WIDEFIELD_LEVELS = (0, 60, 300, 3000)
 """Frames at which there is a widefield image, too; none at 0."""
-
-BANDWIDTHS_PX = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-"""Standard deviations that the kernel density estimate chooses from, px."""
 
 GAPS_NM = (50.0, 100.0, 200.0, 300.0, 500.0)
 """Lengths of true gaps in microtubules."""
@@ -70,13 +72,17 @@ class Rendered(NamedTuple):
     """Their localizations, nm from the corner of the field."""
     gaps: Gaps | None = None
     """Where microtubules are interrupted, in cases about that."""
+    structure: CloudStructure = "microtubules"
+    """What the table shows."""
 
 
 class RenderingTestSet(TestSet):
     """Acquisitions that follow from this declaration alone.
 
     Groups: ``table`` without a widefield image, ``widefield`` with one, ``gaps`` with
-    true gaps in microtubules, and ``noise`` without any structure.
+    true gaps in microtubules, and ``noise`` without any structure.  With several
+    structures, a group for each of them is as ``table``, which is then the mean over
+    all, and ``switched`` are tables whose switch says the next structure instead.
     """
 
     kind: Literal["renderings"] = "renderings"
@@ -105,8 +111,11 @@ class RenderingTestSet(TestSet):
             widefield = self.conditions.widefield(
                 generator(self.seed, number, 7), scene
             )
+            group = scene.structure if self._several else "table"
             for frames in self.levels:
-                yield self._case("table", order, frames, truth, scene)
+                yield self._case(group, order, frames, truth, scene)
+            if self._several and self.conditions.switch:
+                yield self._case("switched", order, HEADLINE, truth, self._other(scene))
             for frames in WIDEFIELD_LEVELS:
                 yield self._case("widefield", order, frames, truth, scene, widefield)
         yield from self._gaps()
@@ -149,13 +158,13 @@ class RenderingTestSet(TestSet):
         values = {"ms_ssim": likeness(image, case.truth)}
         pixel_nm = self.conditions.pixel_size_nm
         counts = histogram(facts.table, self.size_px, pixel_nm)
-        kde = smoothed(counts, self._bandwidth(facts.frames))
+        kde = smoothed(counts, self._bandwidth(facts))
         if facts.gaps is not None:
             values["bridged_percent"] = bridged(image, facts.gaps, pixel_nm)
             values["bridged_kde_percent"] = bridged(kde, facts.gaps, pixel_nm)
             values["bridged_truth_percent"] = bridged(case.truth, facts.gaps, pixel_nm)
             return values
-        if group == "table":
+        if group == "table" or group in CLOUDS:
             gaussian = by_precision(facts.table, self.size_px, pixel_size_nm=pixel_nm)
             values["ms_ssim_histogram"] = likeness(counts, case.truth)
             values["ms_ssim_gaussian"] = likeness(gaussian, case.truth)
@@ -166,26 +175,29 @@ class RenderingTestSet(TestSet):
     def metrics(self, scored: Sequence[tuple[str, Any]]) -> Metrics:
         """Return means over fields: group, condition, metric.
 
-        Conditions of ``table`` and ``widefield`` are frames, of ``gaps`` lengths in nm,
-        of ``noise`` localizations per µm².  ``ms_ssim`` is that of the image after the
-        affine match of least squares to the dense rendering, whose range is one, and
-        ``ms_ssim_histogram``, ``_gaussian`` (by the precision of each localization)
-        and ``_kde`` those of classical renderings of the same table.
+        Conditions of ``table``, structures, ``switched`` and ``widefield`` are frames,
+        of ``gaps`` lengths in nm, of ``noise`` localizations per µm².  ``ms_ssim`` is
+        that of the image after the affine match of least squares to the dense
+        rendering, whose range is one, and ``ms_ssim_histogram``, ``_gaussian`` (by the
+        precision of each localization) and ``_kde`` those of classical renderings of
+        the same table.
         ``frames_saved`` is how many times more frames the histogram needs for the same,
         at most what the acquisition has.
         """
         rows: dict[str, dict[str, list[dict[str, float]]]] = {}
         for name, values in scored:
             group, _, condition = name.partition("/")
-            rows.setdefault(group, {}).setdefault(condition, []).append(values)
+            for each in ("table", group) if group in CLOUDS else (group,):
+                rows.setdefault(each, {}).setdefault(condition, []).append(values)
         found: Metrics = {
             group: {condition: dict(means(each)) for condition, each in of.items()}
             for group, of in rows.items()
         }
-        curve = found.get("table", {})
-        frames = [int(condition) for condition in curve]
-        reached = [row["ms_ssim_histogram"] for row in curve.values()]
-        for group in ("table", "widefield"):
+        for group in ("table", "widefield", *CLOUDS):
+            # what the widefield image adds is counted in frames of the same tables
+            curve = found.get("table" if group == "widefield" else group, {})
+            frames = [int(condition) for condition in curve]
+            reached = [row["ms_ssim_histogram"] for row in curve.values()]
             for condition, row in found.get(group, {}).items():
                 needed = frames_for(row["ms_ssim"], frames, reached)
                 if int(condition):
@@ -216,22 +228,29 @@ class RenderingTestSet(TestSet):
         return covered | {"frames": (float(min(self.levels)), float(max(self.levels)))}
 
     def reduced(self) -> Self:
-        """Return one small field at three numbers of frames."""
-        return self.override(fields=1, levels=(60, HEADLINE, 3000), size_px=176)
+        """Return small fields, one of each structure, at three numbers of frames."""
+        fields = len(self.conditions.structures)
+        return self.override(fields=fields, levels=(60, HEADLINE, 3000), size_px=176)
 
     def headlines(self, metrics: Metrics) -> Metrics:
         """Return the table's curve at 300 and 3000 frames, gaps and noise."""
         chosen = {str(HEADLINE), "3000"}
+        curves = {"table", *CLOUDS}
         return {
-            group: {c: row for c, row in of.items() if group != "table" or c in chosen}
+            group: {
+                c: row for c, row in of.items() if group not in curves or c in chosen
+            }
             for group, of in metrics.items()
         }
 
     def tables(self, metrics: Metrics) -> list[ScoreTable]:
         """Return the curve over frames, and what is made of gaps and noise."""
         tables: list[ScoreTable] = []
+        curve = _METHODS | {"frames_saved": "frames saved"}
         for group, corner, columns in (
-            ("table", "frames", _METHODS | {"frames_saved": "frames saved"}),
+            ("table", "frames", curve),
+            *((kind, "frames, " + kind.replace("_", " "), curve) for kind in CLOUDS),
+            ("switched", "frames, switch of the next", {"ms_ssim": "MS-SSIM"}),
             (
                 "widefield",
                 "frames, with widefield",
@@ -257,6 +276,17 @@ class RenderingTestSet(TestSet):
         kinds = self.conditions.structures
         return self.conditions.scene(rng, kinds[number % len(kinds)], self.size_px)
 
+    @property
+    def _several(self) -> bool:
+        """Whether there is more than one structure."""
+        return len(self.conditions.structures) > 1
+
+    def _other(self, scene: Scene) -> Scene:
+        """Return a scene that says to be the next structure."""
+        kinds = self.conditions.structures
+        place = kinds.index(scene.structure)
+        return scene._replace(structure=kinds[(place + 1) % len(kinds)])
+
     def _long(self, table: Localizations, scene: Scene) -> np.ndarray:
         """Return the rendering of a whole acquisition, as bright as a target."""
         counts = histogram(table, self.size_px, self.conditions.pixel_size_nm)
@@ -278,7 +308,7 @@ class RenderingTestSet(TestSet):
             input=self._input(table, scene, widefield),
             truth=truth,
             pixel_size_nm=self.conditions.pixel_size_nm,
-            facts=Rendered(frames, table),
+            facts=Rendered(frames, table, structure=scene.structure),
         )
 
     def _input(
@@ -308,93 +338,27 @@ class RenderingTestSet(TestSet):
             )
 
     def _noise(self) -> Iterator[Case]:
-        """Yield false localizations and nothing else."""
+        """Yield false localizations and nothing else, said to be each structure."""
         edge_nm = self.size_px * self.conditions.pixel_size_nm
-        scene = self._scene(0)
+        first = self._scene(0)
         for number, density in enumerate(NOISE_PER_UM2):
             rng = generator(self.seed, 200, number)
             count = rng.poisson(density * edge_nm**2 * 1e-6)
             x_nm, y_nm = rng.uniform(0, edge_nm, (2, count))
             table = Localizations(x_nm=x_nm, y_nm=y_nm)
-            yield Case(
-                name=f"noise/{density:g}",
-                input=self._input(table, scene, None),
-                truth=np.zeros((self.size_px, self.size_px), np.float32),
-                pixel_size_nm=self.conditions.pixel_size_nm,
-                facts=Rendered(0, table),
-            )
+            for structure in self.conditions.structures:
+                scene = first._replace(structure=structure)
+                yield Case(
+                    name=f"noise/{density:g}",
+                    input=self._input(table, scene, None),
+                    truth=np.zeros((self.size_px, self.size_px), np.float32),
+                    pixel_size_nm=self.conditions.pixel_size_nm,
+                    facts=Rendered(0, table, structure=structure),
+                )
 
-    def _bandwidth(self, frames: int) -> float:
-        return bandwidth_px(self.conditions.model_dump_json(), self.seed, frames)
-
-
-def likeness(image: np.ndarray, truth: np.ndarray) -> float:
-    """Return the multi-scale structural similarity after the affine match."""
-    return ms_ssim(affine_match(image, truth), truth, data_range=1.0)
-
-
-def long_image(
-    counts: np.ndarray, acquisition: Acquisition, pixel_size_nm: float
-) -> np.ndarray:
-    """Return the rendering of all localizations, (y, x) float32 in [0, 1].
-
-    Parameters
-    ----------
-    counts
-        (y, x) localizations per pixel in the whole acquisition.
-    acquisition
-        Conditions, which say how many a single structure has.
-    pixel_size_nm
-        Edge of a pixel.
-    """
-    usual = max(acquisition.usual_counts * pixel_size_nm**2, 1e-9)
-    image = smoothed(counts, TARGET_SIGMA_PX) * (SINGLE / usual)
-    return np.minimum(image, 1.0).astype(np.float32)
-
-
-def frames_for(value: float, frames: Sequence[int], reached: Sequence[float]) -> float:
-    """Return the frames from which a rising curve reaches a value.
-
-    Interpolated in the logarithm of the frames; the most there are if it never does.
-
-    Examples
-    --------
-    >>> frames_for(0.5, (10, 1000), (0.4, 0.6)), frames_for(0.9, (10, 1000), (0.4, 0.6))
-    (100.0, 1000.0)
-    """
-    order = np.argsort(frames)
-    known = np.maximum.accumulate(np.asarray(reached, float)[order])
-    logs = np.log(np.asarray(frames, float)[order])
-    return round(float(np.exp(np.interp(value, known, logs))), 6)
-
-
-@lru_cache
-def bandwidth_px(conditions: str, seed: int, frames: int) -> float:
-    """Return the bandwidth that serves best on two further acquisitions, px.
-
-    Parameters
-    ----------
-    conditions
-        `RenderingPairs` as JSON.
-    seed
-        Seed of the test set.
-    frames
-        Frames of the sparse rendering.
-    """
-    source = RenderingPairs.model_validate_json(conditions)
-    size = 176
-    scores = np.zeros(len(BANDWIDTHS_PX))
-    for number in range(2):
-        rng = generator(seed, 300, number)
-        scene = source.scene(rng, source.structures[0], size)
-        total = scene.acquisition.total_frames
-        table = source.table(rng, scene, first=0, frames=total)
-        everything = histogram(table, size, source.pixel_size_nm)
-        truth = long_image(everything, scene.acquisition, source.pixel_size_nm)
-        first = table.select(table.frame <= frames)
-        counts = histogram(first, size, source.pixel_size_nm)
-        scores += [likeness(smoothed(counts, sigma), truth) for sigma in BANDWIDTHS_PX]
-    return BANDWIDTHS_PX[int(np.argmax(scores))]
+    def _bandwidth(self, facts: Rendered) -> float:
+        conditions = self.conditions.override(structures=(facts.structure,))
+        return bandwidth_px(conditions.model_dump_json(), self.seed, facts.frames)
 
 
 def _order(

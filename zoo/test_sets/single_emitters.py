@@ -19,6 +19,7 @@ from zoo.physics.spots import Psf
 from zoo.physics.tabulated import tabulated_psf
 from zoo.simulate.optics import AnyOptics, depth_range_nm, psf_of
 from zoo.simulate.single_emitters import ABERRATIONS
+from zoo.test_sets import _full_field as field
 from zoo.test_sets._estimates import (
     AXES,
     DEVIATIONS,
@@ -31,6 +32,9 @@ from zoo.test_sets._estimates import (
 
 POOLED = "all"
 """Condition that holds the regions of all others in its group."""
+
+MOVIE = "movie"
+"""Group of the movies of a whole field."""
 
 _BEYOND = 0.1  # of the range of depths, that fits may go beyond it
 
@@ -82,12 +86,19 @@ class SingleEmitterTestSet(TestSet):
     """Distance of another emitter at that edge, px."""
     pupil_samples: int = Field(default=64, ge=32)
     """Points along the diameter of the pupil."""
+    movie_densities_per_um2: tuple[float, ...] = (0.02, 0.2)
+    """Emitters per µm² in every frame of a movie of the whole field; a movie each."""
+    movie_frames: int = Field(default=20, ge=1)
+    """Frames of a movie."""
+    movie_px: int = Field(default=128, ge=64)
+    """Edge of its field, px."""
 
     def cases(self) -> Iterator[Case]:
         """Simulate one stack of regions after the other.
 
         Inputs are (n, y, x) uint16 photons, truths tables with one row per region,
-        facts what is `Known`.
+        facts what is `Known`; then movies, (t, y, x) uint16 photons, and what is
+        `FieldKnown`, their emitters under the declared optics over all conditions.
         """
         for number, photons in enumerate(self.photon_levels):
             rng = generator(self.seed, 1, number)
@@ -108,6 +119,8 @@ class SingleEmitterTestSet(TestSet):
             rng = generator(self.seed, 2, number)
             conditions = {"photons": middle, "count": self.edge_regions} | changes
             yield self._case(f"edge/{name}", rng, **conditions)
+        for number, density in enumerate(self.movie_densities_per_um2):
+            yield self._movie(density, generator(self.seed, 4, number))
 
     def example(self) -> np.ndarray:
         """Return a region of medium brightness, (y, x, 1) float32."""
@@ -116,8 +129,8 @@ class SingleEmitterTestSet(TestSet):
         case = self._case("example", rng, self.photon_levels[number], 1)
         return case.input[0, ..., None].astype(np.float32)
 
-    def score(self, case: Case, found: Products) -> Estimates:
-        """Return what was found beside the truth, region by region.
+    def score(self, case: Case, found: Products) -> Estimates | field.FieldEvidence:
+        """Return what was found beside the truth, region by region or frame by frame.
 
         Raises
         ------
@@ -130,6 +143,8 @@ class SingleEmitterTestSet(TestSet):
                 f"{case.name} is scored by its localizations, and the package returns "
                 "none"
             )
+        if isinstance(case.facts, field.FieldKnown):
+            return field.field_evidence(case.truth, table, case.facts)
         count = len(case.truth)
         estimates: dict[str, np.ndarray] = {}
         row = table.frame - 1
@@ -152,13 +167,15 @@ class SingleEmitterTestSet(TestSet):
         """Return the metrics of every condition.
 
         ``nominal/<photons>`` and ``nominal/all``, ``edge/<condition>`` and
-        ``depth/<nm>``, which pools the brightnesses of the nominal optics.
+        ``depth/<nm>``, which pools the brightnesses of the nominal optics, and
+        ``movie/<emitters per µm²>``.
         """
-        metrics: Metrics = {"nominal": {}, "depth": {}, "edge": {}}
+        metrics: Metrics = {"nominal": {}, "depth": {}, "edge": {}, MOVIE: {}}
         nominal = [e for name, e in scored if name.startswith("nominal/")]
-        for name, estimates in scored:
+        for name, evidence in scored:
             group, condition = name.split("/")
-            metrics[group][condition] = pooled_values([estimates])
+            values = field.field_values if group == MOVIE else pooled_values
+            metrics[group][condition] = values([evidence])
         if nominal:
             metrics["nominal"][POOLED] = pooled_values(nominal)
             for number, z_nm in enumerate(np.linspace(*self.z_nm, self.depths)):
@@ -178,6 +195,8 @@ class SingleEmitterTestSet(TestSet):
         """
         from scipy.special import ndtri
 
+        if isinstance(case.facts, field.FieldKnown):
+            return Products([Table("localizations", case.truth)])
         known: Known = case.facts
         pairs = -(-len(case.truth) // 2)
         sizes = ndtri(0.5 + (np.arange(pairs) + 0.5) / (2 * pairs))
@@ -191,7 +210,10 @@ class SingleEmitterTestSet(TestSet):
         return Products([Table("localizations", case.truth.with_columns(**columns))])
 
     def nothing(self, case: Case) -> Products:
-        """Return the middle of every region."""
+        """Return the middle of every region, and no emitter of a movie."""
+        if isinstance(case.facts, field.FieldKnown):
+            none = np.empty(0, int)
+            return Products([Table("localizations", case.truth.select(none))])
         zero = np.zeros(len(case.truth))
         columns = dict.fromkeys((*AXES.values(), *SIGNALS.values()), zero)
         return Products([Table("localizations", case.truth.with_columns(**columns))])
@@ -207,12 +229,12 @@ class SingleEmitterTestSet(TestSet):
         }
 
     def reduced(self) -> Self:
-        """Return a set of two regions per condition and depth."""
-        return self.override(regions=2, edge_regions=2)
+        """Return a set of two regions per condition and depth, and short movies."""
+        return self.override(regions=2, edge_regions=2, movie_frames=2)
 
     def headlines(self, metrics: Metrics) -> Metrics:
-        """Return the metrics of the declared optics."""
-        return {name: metrics[name] for name in ("nominal",) if name in metrics}
+        """Return the metrics of the declared optics, and of movies."""
+        return {name: metrics[name] for name in ("nominal", MOVIE) if name in metrics}
 
     def tables(self, metrics: Metrics) -> list[ScoreTable]:
         """Lay out errors over bounds beside the baselines, calibration, and depths."""
@@ -315,6 +337,26 @@ class SingleEmitterTestSet(TestSet):
         )
         taken = np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
         return Case(name, taken, truth, optics.pixel_nm, Known(depth, bound, taken))
+
+    def _movie(self, density_per_um2: float, rng: np.random.Generator) -> Case:
+        pixel_nm = self.optics.pixel_nm
+        psf = psf_of(self.optics, samples=self.pupil_samples)
+        movie = field.emitter_movie(
+            psf,
+            field.Conditions(
+                self.z_nm,
+                (min(self.photon_levels), max(self.photon_levels)),
+                self.edge_background_photons,
+            ),
+            rng,
+            density_per_um2=density_per_um2,
+            frames=self.movie_frames,
+            field_px=self.movie_px,
+            pixel_nm=pixel_nm,
+        )
+        known = field.field_known(psf, movie, region_px=self.size_px, pixel_nm=pixel_nm)
+        name = f"{MOVIE}/{density_per_um2:g}"
+        return Case(name, movie.frames, movie.truth, pixel_nm, known)
 
     def _centroids(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return centres of gravity above the median of the border."""

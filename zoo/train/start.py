@@ -25,7 +25,12 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
 
     The kernel that meets the input may be that of a single-channel network: it is
     then spread evenly over the channels, so that the new network first does with the
-    mean of its channels what the old one did with its only one.
+    mean of its channels what the old one did with its only one.  Up to half of the
+    other arrays may be smaller, too, where more channels enter or leave: they become
+    the first ones, what enters beside them has no say at first, and what leaves beside
+    them is as it was built.  The new network may have arrays that the old one lacks,
+    such as those of a switch between structures, if everything that the old one has is
+    in the new one under its name: they stay as they were built.
 
     Parameters
     ----------
@@ -39,7 +44,8 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
     -------
     record
         ``start``: what was read, without where it lay; ``start_sha256``: its hash;
-        ``start_channels``: 1, if the kernel of a single channel was spread.
+        ``start_channels``: channels that the old network took, if fewer;
+        ``start_new``: number of the arrays that stayed as they were built, if any.
 
     Raises
     ------
@@ -62,24 +68,38 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
             f"{path} holds no {WEIGHTS}; name a package, a finished run, a .keras file "
             "or a checkpoint .npz to start from"
         )
-    values = _read(file)
-    if len(values) != len(model.weights):
-        raise BadInput(
-            f"{file} holds {len(values)} arrays, the network has "
-            f"{len(model.weights)}; start from one of the same architecture"
-        )
+    values, paths = _read(file)
+    variables = list(model.weights)
+    if len(values) != len(variables):
+        named = {variable.path: variable for variable in variables}
+        if len(named) < len(variables) or not set(paths) <= set(named) or not paths:
+            raise BadInput(
+                f"{file} holds {len(values)} arrays, the network has "
+                f"{len(variables)}; start from one of the same architecture"
+            )
+        variables = [named[path] for path in paths]
     fitting = [
-        _fitted(value, variable, file)
-        for value, variable in zip(values, model.weights, strict=True)
+        _fitted(value, variable, file, first=not number)
+        for number, (value, variable) in enumerate(zip(values, variables, strict=True))
     ]
-    for value, variable in zip(fitting, model.weights, strict=True):
+    alike = sum(
+        old.shape == new.shape for old, new in zip(values, fitting, strict=True)
+    )
+    if 2 * alike < len(values):
+        raise BadInput(
+            f"{file}: {len(values) - alike} of {len(values)} arrays are smaller than "
+            "those of the network; start from one of the same architecture and width"
+        )
+    for value, variable in zip(fitting, variables, strict=True):
         variable.assign(value)
     record: dict[str, str | int] = {
         "start": f"{_name(file.parent)}/{file.name}",
         "start_sha256": sha256(file),
     }
     if values[0].shape != fitting[0].shape:
-        record["start_channels"] = 1
+        record["start_channels"] = values[0].shape[-2]
+    if len(variables) < len(model.weights):
+        record["start_new"] = len(model.weights) - len(variables)
     return record
 
 
@@ -148,22 +168,34 @@ def _published(name: str) -> str | None:
     return name
 
 
-def _read(file: Path) -> list[np.ndarray]:
+def _read(file: Path) -> tuple[list[np.ndarray], list[str]]:
+    """Return arrays, and their names where the file tells."""
     if file.suffix == ".npz":
-        return stored_weights(file)
-    return load_network(file).get_weights()
+        return stored_weights(file), []
+    network = load_network(file)
+    return network.get_weights(), [variable.path for variable in network.weights]
 
 
-def _fitted(value: np.ndarray, variable: Any, file: Path) -> np.ndarray:
-    shape = tuple(variable.shape)
-    if value.shape == shape:
+def _fitted(value: np.ndarray, variable: Any, file: Path, *, first: bool) -> np.ndarray:
+    """Return an array in the shape of a variable; see `start_from`."""
+    shape = [int(length) for length in variable.shape]
+    old = [int(length) for length in value.shape]
+    if old == shape:
         return value
-    if len(shape) > 3 and value.shape == (*shape[:-2], 1, shape[-1]):
+    kernel = len(shape) > 3 and old[:-2] == shape[:-2]
+    if first and kernel and old[-2:] == [1, shape[-1]]:
         return np.repeat(value / shape[-2], shape[-2], axis=-2)
-    raise BadInput(
-        f"{file}: {variable.path} has the shape {value.shape}, the network needs "
-        f"{shape}; start from one of the same architecture and width"
-    )
+    bigger = any(a > b for a, b in zip(old, shape, strict=False))
+    if len(old) != len(shape) or bigger or (len(shape) > 1 and not kernel):
+        raise BadInput(
+            f"{file}: {variable.path} has the shape {tuple(old)}, the network "
+            f"needs {tuple(shape)}; start from one of the same architecture and width"
+        )
+    fitted = np.array(keras.ops.convert_to_numpy(variable.value))
+    if kernel:
+        fitted[..., old[-2] :, :] = 0.0
+    fitted[tuple(slice(0, length) for length in old)] = value
+    return fitted
 
 
 def _name(folder: Path) -> str:

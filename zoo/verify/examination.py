@@ -9,20 +9,16 @@ import numpy as np
 from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
 from zoo.core.files import sha256
-from zoo.core.formats import BY_ENTRY, KERAS, ONNX
-from zoo.io.description import file_of
+from zoo.core.formats import KERAS, ONNX
 from zoo.io.package import Package
 from zoo.predict.contract import read_contract
-from zoo.verify import isolated
-from zoo.verify.bounds import check_paths, check_weights, is_bounded, is_known
+from zoo.verify.bounds import check_paths, check_weights, is_known
 from zoo.verify.compare import absent_kernels, relative_error
+from zoo.verify.runs import UNTESTED, Runs
 from zoo.verify.trials import NotApplicable, Trials, as_frames
 
 Question = tuple[str, Callable[[], str]]
 """Name of a check and the function that does it, which answers or raises."""
-
-UNTESTED = ("tensorflow_js",)
-"""Weights entries that bioimageio.core never runs."""
 
 FOREIGN = "a rule of this zoo; another program wrote this package"
 """Why a check does not apply."""
@@ -76,8 +72,8 @@ class Examination:
             for name, entry in self.rdf["weights"].items()
             if entry and (entries is None or name in entries)
         ]
+        self.runs = Runs(self.trials, self.contract, scratch, self.entries, trust=trust)
         self.core: dict[str, Path] = {}
-        self.answers: dict[str, dict[str, Any]] = {}
 
     def checks(self) -> Iterator[Question]:
         """Yield the name of each check and the function that does it."""
@@ -141,7 +137,7 @@ class Examination:
                 )
             check_weights(self.package, entry)
         target = self.scratch / f"core-{entry}.npy"
-        answer = self._core_answer(f"official {entry}")
+        answer = self.runs.core_answer(f"official {entry}")
         if answer.get("error"):
             raise BadPackage(f"bioimageio.core stopped: {answer['error']}")
         if not answer["passed"]:
@@ -161,7 +157,7 @@ class Examination:
             raise NotApplicable("no length is declared along which it may be cut")
         if not self.entries:
             raise NotApplicable("there is no weights entry to run")
-        answer = self._core_answer("tiles")
+        answer = self.runs.core_answer("tiles")
         if answer.get("error"):
             raise BadPackage(f"bioimageio.core stopped: {answer['error']}")
         grid = self.contract.grid
@@ -228,15 +224,15 @@ class Examination:
         """Check that the Keras file needs nothing of this project."""
         if KERAS.entry not in self.entries:
             raise NotApplicable(f"there is no {KERAS.entry} entry to run")
-        self._outputs(KERAS.entry)
+        self.runs.outputs(KERAS.entry)
         return "loads and runs in a process that cannot import zoo"
 
     def formats(self) -> str:
         """Check that all formats agree at two sizes and batch sizes."""
-        kinds = self._runnable()
+        kinds = self.runs.runnable()
         if len(kinds) < 2:
             raise NotApplicable(f"only {', '.join(kinds) or 'other formats'} to run")
-        outputs = {kind: self._outputs(kind) for kind in kinds}
+        outputs = {kind: self.runs.outputs(kind) for kind in kinds}
         first, *others = kinds
         worst = 0.0
         for kind in others:
@@ -258,13 +254,13 @@ class Examination:
             raise NotApplicable(
                 "a rule of this zoo; another program wrote this package"
             )
-        kinds = self._runnable()
+        kinds = self.runs.runnable()
         if KERAS.entry not in kinds or len(kinds) < 2:
             raise NotApplicable(f"there is no format beside {KERAS.entry} to compare")
         requests = [
             {
                 "task": "constants",
-                "path": str(self.weights_file(kind)),
+                "path": str(self.runs.weights_file(kind)),
                 "kind": kind,
                 "target": str(self.scratch / f"constants-{kind}.npz"),
             }
@@ -272,7 +268,7 @@ class Examination:
         ]
         tensors: dict[str, dict[str, np.ndarray]] = {}
         for kind, request, answer in zip(
-            kinds, requests, self._isolated(requests), strict=True
+            kinds, requests, self.runs.confined(requests), strict=True
         ):
             if answer.get("error"):
                 raise BadPackage(f"{kind} cannot be read: {answer['error']}")
@@ -287,129 +283,6 @@ class Examination:
                     f"{KERAS.entry}, such as {absent[0]}; export it again"
                 )
         return f"{len(kernels)} kernels are the same in {', '.join(kinds)}"
-
-    def _core_answer(self, key: str) -> dict[str, Any]:
-        """Return what bioimageio.core answers; all questions go to one process."""
-        if not self.answers:
-            asked = dict(self._core_requests())
-            answers = self._isolated(list(asked.values()))
-            self.answers = dict(zip(asked, answers, strict=True))
-        return self.answers[key]
-
-    def _core_requests(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        folder = str(self.package.folder)
-        for entry in self.entries:
-            if entry in UNTESTED or not self._may_run(entry):
-                continue
-            target = str(self.scratch / f"core-{entry}.npy")
-            yield (
-                f"official {entry}",
-                {
-                    "task": "official",
-                    "folder": folder,
-                    "entry": entry,
-                    "predict": self._to_predict(entry, target),
-                },
-            )
-        contract = self.contract
-        if not self.ours or contract is None or not self.entries:
-            return
-        declared, larger = self.trials.tiles()
-        entry = ONNX.entry if ONNX.entry in self.entries else self.entries[0]
-        if not declared or not self._may_run(entry):
-            return
-        grid = contract.grid
-        image = self.trials.resized(self.package.test_input(), {"b": 1} | larger)
-        halos = {a: (grid.axes[a].halo or 0) * grid.scale(a) for a in declared}
-        yield (
-            "tiles",
-            {
-                "task": "tiles",
-                "folder": folder,
-                "entry": entry,
-                "image": str(self.trials.saved("tiles", image)),
-                "border": [2 * halos.get(a, 0) for a in grid.output_axes],
-                "whole": not grid.is_fixed,
-                "first": self._first_tile(declared, larger),
-            },
-        )
-
-    def _first_tile(
-        self, declared: dict[str, int], larger: dict[str, int]
-    ) -> str | None:
-        """Return what a network of one size makes of the first tile of a large image.
-
-        The image begins with the test input, which is as large as a tile; its output
-        is known.  Core moves the last tiles inwards, so that they lie on the first
-        one's end: the part before them is kept.  Where a halo is cut off, core mirrors
-        the image before, and nothing is known.
-        """
-        if self.contract is None:
-            return None
-        grid = self.contract.grid
-        if not grid.is_fixed or any(grid.axes[a].halo for a in declared):
-            return None
-        output = self.package.test_output()
-        for axis, letter in enumerate(grid.output_axes):
-            if letter in declared:
-                kept = (larger[letter] - declared[letter]) * grid.scale(letter)
-                output = np.take(output, range(kept), axis=axis)
-        return str(self.trials.saved("first", output))
-
-    def _to_predict(self, entry: str, target: str) -> list[list[str]]:
-        """Return the image that core shall predict, if it is one."""
-        if entry not in BY_ENTRY:
-            return []
-        try:
-            return [[str(self.trials.other_image()), target]]
-        except (NotApplicable, BadPackage):  # no image, or none that can be read
-            return []
-
-    def _may_run(self, entry: str) -> bool:
-        return self.trust or is_bounded(self.package, entry)
-
-    def _isolated(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return isolated.run(requests, writable=[self.scratch], trust=self.trust)
-
-    def _runnable(self) -> list[str]:
-        return [
-            entry
-            for entry in self.entries
-            if entry in BY_ENTRY and self._may_run(entry)
-        ]
-
-    def _outputs(self, kind: str) -> list[np.ndarray]:
-        """Return the raw outputs of a weights file for two inputs."""
-        kinds = self._runnable()
-        runs = {
-            k: [
-                [str(p), str(p.with_name(f"{k}-{p.name}"))]
-                for p in self.trials.inputs()
-            ]
-            for k in kinds
-        }
-        if f"run {kind}" not in self.answers:
-            requests = [
-                {
-                    "task": "weights",
-                    "path": str(self.weights_file(k)),
-                    "kind": k,
-                    "runs": runs[k],
-                }
-                for k in kinds
-            ]
-            answers = self._isolated(requests)
-            self.answers |= {
-                f"run {k}": answer for k, answer in zip(kinds, answers, strict=True)
-            }
-        answer = self.answers[f"run {kind}"]
-        if answer.get("error"):
-            raise BadPackage(f"{kind} does not run: {answer['error']}")
-        return [np.load(target) for _, target in runs[kind]]
-
-    def weights_file(self, kind: str) -> Path:
-        """Return the file of a weights entry."""
-        return self.package.path_of(file_of(self.package.weights[kind])[0])
 
 
 def _lengths(lengths: dict[str, Any]) -> str:

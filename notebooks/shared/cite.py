@@ -1,0 +1,5 @@
+"""What is to be cited."""
+
+# %%
+# @title ## $number Cite
+notebook.command("show", package)

@@ -1,0 +1,59 @@
+"""Weights of a smaller network begin a larger one that keeps all of its layers."""
+
+import keras
+import numpy as np
+import pytest
+
+from zoo.core.errors import BadInput
+from zoo.models.anna_palm import anna_palm
+from zoo.train.start import start_from
+
+SMALL = {"width": 4, "levels": 3, "norm": "moving", "scaling": "logarithmic"}
+
+
+def output(model, image):
+    return keras.ops.convert_to_numpy(model(image, training=False))
+
+
+@pytest.fixture
+def plain(tmp_path):
+    keras.utils.set_random_seed(1)
+    model = anna_palm(switch=False, **SMALL)
+    for weight in model.weights:
+        if weight.path.endswith("moving_variance"):
+            weight.assign(np.full(weight.shape, 2.0))
+    model.save(tmp_path / "plain.keras")
+    return model
+
+
+def test_a_switch_begins_as_the_network_without_it(plain, tmp_path):
+    keras.utils.set_random_seed(2)
+    switched = anna_palm(coding="places", **SMALL)
+    record = start_from(switched, tmp_path / "plain.keras")
+    assert record["start_new"] == 3
+    image = np.random.default_rng(0).random((1, 48, 32, 2), np.float32)
+    for number, same in ((0, True), (1, False), (3, False)):
+        third = np.full_like(image[..., :1], number)
+        found = output(switched, np.concatenate([image, third], -1))
+        assert np.allclose(found, output(plain, image), atol=1e-6) == same
+
+
+def test_the_other_way_and_other_names_are_refused(plain, tmp_path):
+    switched = anna_palm(coding="places", **SMALL)
+    switched.save(tmp_path / "switched.keras")
+    with pytest.raises(
+        BadInput, match=r"the network has .*; start from one of the same"
+    ):
+        start_from(plain, tmp_path / "switched.keras")
+    image = keras.Input((8, 8, 2))
+    other = keras.Model(image, keras.layers.Conv2D(2, 3, name="other")(image))
+    other.save(tmp_path / "other.keras")
+    before = switched.get_weights()
+    with pytest.raises(BadInput, match="start from one of the same architecture"):
+        start_from(switched, tmp_path / "other.keras")
+    wide = anna_palm(switch=False, **SMALL | {"width": 5})
+    wide.save(tmp_path / "wide.keras")
+    with pytest.raises(BadInput, match="same architecture and width"):
+        start_from(switched, tmp_path / "wide.keras")
+    for old, new in zip(before, switched.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -122,4 +122,10 @@ GAIRE_RESNET_THREE_COLOR = GAIRE_RESNET_TWO_COLOR.override(
     contract__grid=Grid.square(halo=2 * BLOCKS + 3, channels=_COLORS, outputs=_COLORS),
     source=THREE_COLORS,
     test_set=SpectralTestSet(conditions=THREE_COLORS),
+    acceptance=(
+        # what a short training holds: ahead of an eighth of the frames, not of them all
+        Threshold(metric="distance/all/ms_ssim", at_least=0.82),
+        Threshold(metric="distance/15/ms_ssim_over_all_frames", at_least=-0.02),
+        Threshold(metric="distance/15/crosstalk_left", at_most=0.9),
+    ),
 )

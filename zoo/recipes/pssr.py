@@ -215,6 +215,11 @@ PSSR_MOVIE = PSSR_FLUORESCENCE.override(
         "Five successive coarse, noisy frames of a confocal movie, as channels"
     ),
     source=FluorescenceMovies(),
+    acceptance=tuple(
+        bound
+        for level in LEVELS
+        for bound in ahead(level, 2.5, 0.1, denoised=(1.5, -0.07))
+    ),
     test_set=MovieTestSet(),
     tags=(
         "confocal",

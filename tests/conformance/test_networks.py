@@ -447,7 +447,7 @@ def test_the_halo_covers_the_measured_support(name):
         farthest = max(each[letter] for each in measured)
         assert farthest <= axis.halo, letter
         # a halo far too large would cost time in every tile; what random weights let
-        # through to the corners of a deep network's support is lost in rounding, on some
+        # through to the corners of a deep network is lost in rounding, on some
         # processors sooner than on others
         assert axis.halo <= 1.15 * farthest + axis.step + 1, letter
 

@@ -199,7 +199,9 @@ def test_no_pixel_reaches_beyond_the_halo():
     image = np.ones((2, size, size, 1), "f4")
     image[1, size // 2, size // 2] = 1e3
     flat, changed = np.asarray(model(image))[..., 0]
-    lines = np.nonzero(np.abs(changed - flat).max(axis=0))[0] // 8
+    difference = np.abs(changed - flat).max(axis=0)
+    # elsewhere it is rounding, on some processors
+    lines = np.nonzero(difference > 1e-6 * np.abs(changed).max())[0] // 8
     reach = max(size // 2 - lines.min(), lines.max() - size // 2)
     assert reach == HALO_PX
 

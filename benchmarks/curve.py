@@ -12,7 +12,6 @@ does not learn (of a mask that is designed) count as samples, but are not scored
 
 import argparse
 import csv
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,24 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import common
-import numpy as np
-
-
-def learnt(run: Path) -> Iterator[tuple[int, Path]]:
-    """Yield samples and checkpoint of every stage in which the network learnt."""
-    from zoo.package.trained import read_trained
-    from zoo.train.checkpoint import RECORD, STAGE
-
-    trained = read_trained(run)
-    stages = trained.recipe.budgets[trained.run["budget"]].stages
-    for number, stage in enumerate(stages, start=1):
-        path = run / STAGE.format(number)
-        objective: Any = trained.recipe.override(**stage.changes).objective
-        if not path.is_file() or getattr(objective, "phase", "network") != "network":
-            continue
-        with np.load(path) as arrays:
-            history = json.loads(str(arrays[RECORD]))["history"]
-        yield int(history[-1]["samples"]), path
 
 
 def with_weights(package: Path, checkpoint: Path, copy: Path) -> Path:
@@ -64,18 +45,21 @@ def curve(
     from zoo.core.test_set import find_metric
     from zoo.evaluate.scoring import frozen_test_set, score_package
     from zoo.io.library import open_package
+    from zoo.package.trained import kept_stages, read_trained
 
     test_set: Any = frozen_test_set(open_package(str(package)))
     if frames is not None:
         count = test_set.frames
         fewer = tuple(min(n, frames) for n in count) if isinstance(count, tuple) else 0
         test_set = test_set.override(frames=fewer or min(count, frames))
-    for samples, checkpoint in learnt(run):
+    for stage in kept_stages(read_trained(run)):
+        if getattr(stage.objective, "phase", "network") != "network":
+            continue
         with tempfile.TemporaryDirectory() as folder:
-            copy = with_weights(package, checkpoint, Path(folder) / package.name)
+            copy = with_weights(package, stage.path, Path(folder) / package.name)
             found = score_package(copy, test_set, engine="keras")
         values = [find_metric(found, name) for name in metrics]
-        yield samples, [float("nan") if v is None else v for v in values]
+        yield stage.samples, [float("nan") if v is None else v for v in values]
 
 
 def draw(path: Path, rows: Sequence[tuple[int, list[float]]], names: list[str]) -> None:

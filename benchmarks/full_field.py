@@ -24,7 +24,6 @@ from zoo.core.grid import Axis, Grid
 from zoo.core.products import Products
 from zoo.core.random import generator
 from zoo.inputs.regions import Regions
-from zoo.metrics.localizations import inside, match, score
 from zoo.physics.emitter_model import known_model
 from zoo.physics.engineered import PUPILS
 from zoo.physics.mle import fit_emitters
@@ -36,6 +35,7 @@ from zoo.test_sets._full_field import (
     Conditions,
     Movie,
     emitter_movie,
+    field_evidence,
     field_known,
 )
 
@@ -154,17 +154,12 @@ def scored(
     truth, found = movie.truth, products.localizations
     psf = PupilPsf(optics, dtype=np.float32)
     known = field_known(psf, movie, region_px=size, pixel_nm=optics.pixel_nm)
-    bound = known.bounds
-    field: Any = {"field_nm": known.field_nm, "border_nm": known.border_nm}
-    scores = score(truth, found, **field)
-    seen, stated = (np.flatnonzero(inside(t, **field)) for t in (truth, found))
-    pairs = match(truth.select(seen), found.select(stated))
-    true, mine = seen[pairs.truth], stated[pairs.found]
-    over = [
-        ((getattr(found, n)[mine] - getattr(truth, n)[true]) / getattr(bound, n)[true])
-        for n in PLACES
-    ]
-    lateral, axial = (np.sqrt(np.mean(np.square(o))) for o in (over[:2], over[2]))
+    evidence = field_evidence(truth, found, known)
+    scores, over = evidence.scores, evidence.over
+    lateral, axial = (
+        np.sqrt(np.mean(np.square(np.concatenate([over[a] for a in axes]))))
+        for axes in ("xy", "z")
+    )
     row = (
         *cells,
         scores["tp"] + scores["fn"],

@@ -122,27 +122,9 @@ def convert(
 ) -> Path:
     """Turn a checkpoint of the authors' program into a package.
 
-    Parameters
-    ----------
-    source
-        Checkpoint: its ``.index``, the beginning of its files' names, or their folder.
-    destination
-        Folder to create, the package itself.
-    tile
-        Height and width of the images, px.
-    verify
-        Whether every weights entry is run with the official tool first.
-
-    Returns
-    -------
-    directory : Path
-
-    Raises
-    ------
-    BadInput
-        If the file cannot be read, or the folder holds something.
-    MappingError
-        If it is not such a network.
+    Parameters, result and errors are those of `converters.checkpoints.dfcan.convert`,
+    but that `source` is a checkpoint's ``.index``, the beginning of its files' names,
+    or their folder.
     """
     directory = Path(destination)
     refuse_filled(directory)

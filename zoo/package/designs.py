@@ -1,6 +1,5 @@
 """The phase mask of a package, a run or a calibration, for ``zoo design``."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,13 @@ from zoo.calibrate.optics import PupilCalibration, read_optics
 from zoo.core.contract import Contract
 from zoo.core.errors import BadInput
 from zoo.io.library import open_package
-from zoo.package.trained import RECIPE, RUN, Trained, read_trained
+from zoo.package.trained import (
+    RECIPE,
+    RUN,
+    Trained,
+    kept_stages,
+    read_trained,
+)
 from zoo.physics.pupil import PupilOptics
 from zoo.predict.contract import read_contract
 from zoo.simulate.dense_emitters import behind_mask
@@ -79,27 +84,21 @@ def _of_contract(name: str, contract: Contract) -> Design:
 
 def _course(trained: Trained) -> tuple[Milestone, ...]:
     """Return the microscopes of a run, stage by stage, if it learnt its mask."""
-    from zoo.objectives.psf_design import PsfDesign  # these two bring Keras
-    from zoo.train.checkpoint import RECORD, STAGE
+    from zoo.objectives.psf_design import PsfDesign  # brings Keras
 
-    recipe = trained.recipe
-    objective, source = recipe.objective, recipe.source
-    with_mask: Any = getattr(source, "with_mask", None)
-    budget = recipe.budgets.get(trained.run.get("budget", ""))
-    if not isinstance(objective, PsfDesign) or with_mask is None or budget is None:
+    objective = trained.recipe.objective
+    with_mask: Any = getattr(trained.recipe.source, "with_mask", None)
+    if not isinstance(objective, PsfDesign) or with_mask is None:
         return ()
     found: list[Milestone] = []
-    for number, stage in enumerate(budget.stages, start=1):
-        path = trained.folder / STAGE.format(number)
-        staged: Any = recipe.override(**stage.changes).objective
-        if staged.phase == "network" or not path.is_file():
+    for stage in kept_stages(trained):
+        if stage.objective.phase == "network":
             continue
-        with np.load(path) as arrays:
+        with np.load(stage.path) as arrays:
             mask = objective.mask_rad(arrays)
-            history = json.loads(str(arrays[RECORD]))["history"]
         if not found:
             found.append(Milestone(0, with_mask(0 * mask).optics))
-        found.append(Milestone(int(history[-1]["samples"]), with_mask(mask).optics))
+        found.append(Milestone(stage.samples, with_mask(mask).optics))
     return tuple(found)
 
 

@@ -3,9 +3,11 @@
 import csv
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from pydantic import ValidationError
 
 from zoo import catalog
@@ -51,6 +53,32 @@ class Trained(NamedTuple):
     def name(self) -> str:
         """Name of the package: its own, or that of the recipe."""
         return self.recipe.name if self.own is None else self.own.name
+
+
+class KeptStage(NamedTuple):
+    """A stage of a training whose variables the run keeps."""
+
+    samples: int
+    """Samples that the training had seen at its end."""
+    objective: Any
+    """How it was trained."""
+    path: Path
+    """Checkpoint of its end."""
+
+
+def kept_stages(trained: Trained) -> Iterator[KeptStage]:
+    """Yield the stages of a run that left a checkpoint, in the order of training."""
+    from zoo.train.checkpoint import RECORD, STAGE  # brings Keras
+
+    budget = trained.recipe.budgets.get(trained.run.get("budget", ""))
+    for number, stage in enumerate(budget.stages if budget else (), start=1):
+        path = trained.folder / STAGE.format(number)
+        if not path.is_file():
+            continue
+        with np.load(path) as arrays:
+            history = json.loads(str(arrays[RECORD]))["history"]
+        objective = trained.recipe.override(**stage.changes).objective
+        yield KeptStage(int(history[-1]["samples"]), objective, path)
 
 
 def declared_recipe(name: str) -> Recipe | None:

@@ -197,6 +197,22 @@ def ahead(
     return tuple(bounds)
 
 
+def ahead_in_widefield(*, dim_ssim: float = 0.0) -> tuple[Threshold, ...]:
+    """Return what a network for single images has to be ahead of, and by how much.
+
+    Parameters
+    ----------
+    dim_ssim
+        Lower bound of the similarity's lead over Richardson-Lucy in dim images.
+    """
+    return (
+        ahead("bicubic", psnr=3.0, ssim=0.15)
+        + ahead("richardson_lucy")
+        + ahead("richardson_lucy", ssim=dim_ssim, condition="below_100")
+        + ahead("richardson_lucy", condition="above_100")
+    )
+
+
 RAW_BUDGETS: dict[BudgetName, Budget] = {
     **BUDGETS,
     "cpu": BUDGETS["cpu"].override(
@@ -292,10 +308,7 @@ DFCAN_WIDEFIELD = DFCAN_SIM.override(
     contract__input_text="Widefield or TIRF image, camera counts",
     contract__tolerance=1e-5,
     budgets=BUDGETS,
-    acceptance=ahead("bicubic", psnr=3.0, ssim=0.15)
-    + ahead("richardson_lucy")
-    + ahead("richardson_lucy", condition="below_100")
-    + ahead("richardson_lucy", condition="above_100"),
+    acceptance=ahead_in_widefield(),
     source__modality="widefield",
     source__photons=(5.0, 600.0),
     source__haze=(0.0, 2.0),

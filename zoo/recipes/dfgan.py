@@ -15,7 +15,7 @@ from zoo.recipes.dfcan import (
     FIELD_PX,
     PATCH_PX,
     SPECTRUM_PX,
-    ahead,
+    ahead_in_widefield,
 )
 
 OPTIONS: dict[str, Any] = {"groups": 4, "blocks": 4, "spectrum_px": SPECTRUM_PX}
@@ -100,9 +100,6 @@ DFGAN_WIDEFIELD = DFCAN_WIDEFIELD.override(
     options=OPTIONS,
     objective=GAN,
     budgets=budgets(PATCH_PX),
-    acceptance=ahead("bicubic", psnr=3.0, ssim=0.15)
-    + ahead("richardson_lucy")
-    + ahead("richardson_lucy", ssim=-0.005, condition="below_100")
-    + ahead("richardson_lucy", condition="above_100"),
+    acceptance=ahead_in_widefield(dim_ssim=-0.005),
     seed=2022,
 )

@@ -1,6 +1,5 @@
 """Movies of a whole field of single emitters: what is found, missed and invented."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,10 +155,6 @@ def field_evidence(
 ) -> FieldEvidence:
     """Match a table of a movie with its emitters, frame by frame."""
     field: dict[str, Any] = {"field_nm": known.field_nm, "border_nm": known.border_nm}
-    if "z_nm" not in found.columns:
-        # with the depth of every pair as it is: only what is stated is judged
-        truth = truth.with_columns(z_nm=np.zeros(len(truth)))
-        found = found.with_columns(z_nm=np.zeros(len(found)))
     seen, stated = (np.flatnonzero(inside(t, **field)) for t in (truth, found))
     pairs = match(truth.select(seen), found.select(stated))
     true, mine = seen[pairs.truth], stated[pairs.found]
@@ -167,33 +162,31 @@ def field_evidence(
         letter: (getattr(found, column)[mine] - getattr(truth, column)[true])
         / getattr(known.bounds, column)[true]
         for letter, column in AXES.items()
+        if column in found.columns
     }
     return FieldEvidence(score(truth, found, **field), over, known.frames)
 
 
-def field_values(evidence: Sequence[FieldEvidence]) -> dict[str, Any]:
-    """Return the metrics of the movies of one condition.
+def field_values(evidence: FieldEvidence) -> dict[str, Any]:
+    """Return the metrics of a movie.
 
     ``recall`` and ``precision`` of emitters, those false per frame, and the errors of
     the pairs: root mean squares in nm and over the bound that each emitter would have
     by itself; ``median_over_crlb_<axis>`` is the median of the errors' size over that
     of a normal distribution at the bound, which overlapping emitters do not lift.
     """
-    (one,) = evidence
-    values: dict[str, Any] = {
-        "emitters": int(one.scores["tp"] + one.scores["fn"]),
-        "recall": one.scores["recall"],
-        "precision": one.scores["precision"],
-        "false_per_frame": one.scores["fp"] / one.frames,
-        "rmse_lateral_nm": one.scores["rmse_lateral_nm"],
-        "rmse_axial_nm": one.scores["rmse_axial_nm"],
+    scores = evidence.scores
+    values: dict[str, float] = {
+        "recall": scores["recall"],
+        "precision": scores["precision"],
+        "false_per_frame": scores["fp"] / evidence.frames,
+        "rmse_lateral_nm": scores["rmse_lateral_nm"],
+        "rmse_axial_nm": scores.get("rmse_axial_nm", np.nan),
     }
-    for letter, over in one.over.items():
+    for letter, over in evidence.over.items():
         median = np.median(np.abs(over)) / 0.6745 if len(over) else np.nan
-        values[f"median_over_crlb_{letter}"] = median
-    return {
-        name: round(float(value), DIGITS)
-        if value is not None and np.isfinite(value)
-        else None
+        values[f"median_over_crlb_{letter}"] = float(median)
+    return {"emitters": int(scores["tp"] + scores["fn"])} | {
+        name: round(float(value), DIGITS) if np.isfinite(value) else None
         for name, value in values.items()
-    } | {"emitters": values["emitters"]}
+    }

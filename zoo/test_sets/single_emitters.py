@@ -174,8 +174,11 @@ class SingleEmitterTestSet(TestSet):
         nominal = [e for name, e in scored if name.startswith("nominal/")]
         for name, evidence in scored:
             group, condition = name.split("/")
-            values = field.field_values if group == MOVIE else pooled_values
-            metrics[group][condition] = values([evidence])
+            metrics[group][condition] = (
+                field.field_values(evidence)
+                if group == MOVIE
+                else pooled_values([evidence])
+            )
         if nominal:
             metrics["nominal"][POOLED] = pooled_values(nominal)
             for number, z_nm in enumerate(np.linspace(*self.z_nm, self.depths)):

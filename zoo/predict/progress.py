@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from zoo.core.contract import Recording
 from zoo.core.regions import Cutting
@@ -34,8 +35,7 @@ def tile_progress(
 @contextmanager
 def shown(progress: Progress | None) -> Iterator[Progress | None]:
     """Give `progress`, or a bar in notebooks and interactive sessions."""
-    watched = "ipykernel" in sys.modules or hasattr(sys, "ps1")
-    if progress is not None or not watched:
+    if progress is not None or not (_in_notebook() or hasattr(sys, "ps1")):
         yield progress
         return
     from tqdm.auto import tqdm
@@ -49,3 +49,9 @@ def shown(progress: Progress | None) -> Iterator[Progress | None]:
                 bar.refresh()
 
         yield advance
+
+
+def _in_notebook() -> bool:
+    """Say whether this process is the kernel of a notebook; others may import one."""
+    kernels: Any = sys.modules.get("ipykernel.kernelapp")
+    return kernels is not None and bool(kernels.IPKernelApp.initialized())

@@ -28,7 +28,8 @@ from zoo.physics.specimens import SPECIMENS, specimen
 from zoo.physics.spots import draw_emitters
 from zoo.simulate.filament_frames import FilamentFrames
 from zoo.simulate.frames import DensityFrames
-from zoo.simulate.sim_images import SimPairs, expose
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import expose
 from zoo.tasks.conditions import compare
 
 SPOTS = ("deep_storm_microtubules", "deep_storm_fast_microtubules")

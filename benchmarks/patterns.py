@@ -24,7 +24,8 @@ from common import print_row
 from zoo.core.random import generator
 from zoo.physics.pattern_search import chosen, find_peaks, windows_of
 from zoo.physics.recording_pattern import estimate_recording
-from zoo.simulate.sim_images import SimPairs, SimScene, expose, scaled_counts
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import SimScene, expose, scaled_counts
 
 TILE_PX = 128
 SEED = 1911

@@ -22,7 +22,8 @@ from zoo.core.random import generator
 from zoo.metrics.comparison import similarity
 from zoo.predict.predictor import Predictor
 from zoo.recipes.dfcan import DFCAN_SIM, DFCAN_WIDEFIELD
-from zoo.simulate.sim_images import SimPairs, expose, scaled_target
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import expose, scaled_target
 
 PIXELS_NM = (50.0, 62.6, 87.0, 108.0)
 TRAINED_NM = 62.6

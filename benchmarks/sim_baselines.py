@@ -33,7 +33,8 @@ from zoo.physics.pattern_search import chosen, find_peaks, windows_of
 from zoo.physics.recording_pattern import estimate_recording
 from zoo.physics.sim_reconstruction import reconstruct, wiener_parameter
 from zoo.physics.transfer_fit import pixel_optics
-from zoo.simulate.sim_images import SimPairs, expose
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import expose
 
 SEED = 1911
 NOTCH = 0.95

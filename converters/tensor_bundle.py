@@ -9,6 +9,7 @@ tensors in slices, tensors of strings and other types, files that are missing, c
 or changed.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,10 @@ MOST_SHARDS = 10_000
 
 MOST_AXES = 32
 """Axes of a tensor."""
+
+LONGEST = 2**40
+"""Lengths of a tensor's axes multiplied, zeros left out: where one is zero, nothing
+stored bounds the others."""
 
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
@@ -198,9 +203,12 @@ def _entries(content: memoryview) -> tuple[dict[str, Entry], int]:
     where, _ = _handle(footer, position)
     entries: dict[str, Entry] = {}
     shards: int | None = None
-    before = b""
+    before, behind = b"", 0
     for _, handle in _pairs(_block(content, where)):
         place, _ = _handle(memoryview(handle), 0)
+        if place[0] < behind:  # or a small file takes hours
+            raise _Damaged("its blocks overlap")
+        behind = sum(place)
         for key, value in _pairs(_block(content, place)):
             if shards is not None and key <= before:
                 raise _Damaged("its names are not in order")
@@ -331,6 +339,8 @@ def _check_entry(name: str, entry: Entry, path: Path) -> None:
     if entry.dtype not in _TYPES:
         what = "strings" if entry.dtype == 7 else f"TensorFlow's type {entry.dtype}"
         raise BadInput(f"{path}: {name} holds {what}, which is not supported")
+    if math.prod(filter(None, entry.shape)) > LONGEST:
+        raise BadInput(f"{path}: {name} has axes that are too long")
     expected = np.dtype(_TYPES[entry.dtype]).itemsize
     for length in entry.shape:
         expected *= length

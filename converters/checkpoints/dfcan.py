@@ -26,7 +26,8 @@ from zoo.inputs.raw_frames import RawFrames
 from zoo.layers.attention import Spectrum
 from zoo.models.dfcan import DFCAN, dfcan
 from zoo.package.describe import Identity
-from zoo.simulate.sim_images import RAW_FRAMES, SimPairs, expose
+from zoo.simulate.sim_images import RAW_FRAMES, SimPairs
+from zoo.simulate.sim_scenes import expose
 from zoo.tasks.image import ImageRestoration
 
 LAYOUTS = {"DFCAN": (4, 4, 0.8), "DFGAN": (5, 10, 0.1)}

@@ -21,10 +21,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bundles
 import numpy as np
 
 MEMORY_BYTES = 3 * 2**30
 """Private memory that a command may take with any of these files."""
+UNFORESEEN = "--debug shows where"
+"""Part of the line about an error that nobody thought of."""
 NUMBERS = (0, 1, 2, 255, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40)
 NUMBERS_64 = (*NUMBERS, 2**53, 2**63 - 1, 2**64 - 1)
 ODD = (
@@ -309,6 +312,13 @@ def keras(cases: Cases, rng: np.random.Generator, to: Path) -> list[str]:
     return ["check", str(to / "a.keras")]
 
 
+def bundle(cases: Cases, rng: np.random.Generator, to: Path) -> list[str]:
+    """Make a TensorFlow checkpoint whose index says something odd."""
+    del cases
+    bundles.drawn(rng, to / "model")
+    return ["read", str(to / "model.index")]
+
+
 def keras_file(path: Path, config: str, weights: bytes) -> None:
     """Write a Keras file."""
     with zipfile.ZipFile(path, "w") as archive:
@@ -350,23 +360,34 @@ KINDS: dict[str, Callable[[Cases, np.random.Generator, Path], list[str]]] = {
     "onnx": onnx,
     "keras": keras,
     "hdf5": hdf5,
+    "bundle": bundle,
 }
 
 
 def run(words: list[str]) -> tuple[int, str, str]:
     """Run a command in this process; return its exit status and what it printed."""
+    from converters.tensor_bundle import read_bundle
     from zoo import cli, terminal
+    from zoo.core.errors import ZooError
     from zoo.io.keras_file import check_keras_file
+
+    # what every command asks before it opens such a file, and what a converter reads
+    parts: dict[str, Callable[[str], Any]] = {
+        "check": check_keras_file,
+        "read": read_bundle,
+    }
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = 0
-        if words[0] == "check":  # what every command asks before it opens such a file
+        if words[0] in parts:
             try:
-                check_keras_file(words[1])
+                parts[words[0]](words[1])
             except Exception as error:
                 code = 1
-                print(f"zoo: {terminal.one_line(error)}", file=sys.stderr)
+                foreseen = words[0] == "check" or isinstance(error, ZooError)
+                where = "" if foreseen else f"; {UNFORESEEN}"
+                print(f"zoo: {terminal.one_line(error)}{where}", file=sys.stderr)
         else:
             try:
                 cli.main(words)
@@ -390,7 +411,7 @@ def faults(code: int, err: str, out: Path, before: dict[str, int]) -> list[str]:
         "exit status": code not in (0, 1),
         "traceback": "Traceback" in err,
         "not one line": [line[:5] for line in said] != ["zoo: "] * code,
-        "unforeseen": "--debug shows where" in err,
+        "unforeseen": UNFORESEEN in err,
         "memory": "not enough memory" in err,
         "half result": code == 1 and out.exists(),
         "other files": {p: after[p] for p in after if p not in results} != before,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HARNESS = Path(__file__).with_name("harness.py")
-KINDS = ("tiff", "csv", "yaml", "zip", "onnx", "keras", "hdf5")
+KINDS = ("tiff", "csv", "yaml", "zip", "onnx", "keras", "hdf5", "bundle")
 FEW, MANY = 60, 1500
 
 pytestmark = pytest.mark.skipif(

@@ -18,7 +18,8 @@ from zoo.physics.pattern_estimation import (
 )
 from zoo.physics.sim_reconstruction import reconstruct, wiener_parameter
 from zoo.physics.specimens import SPECIMENS
-from zoo.simulate.sim_images import SimPairs, expose
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import expose
 
 
 class Acquisition(NamedTuple):

@@ -9,7 +9,7 @@ from zoo.physics.optics import Optics, otf_grid
 from zoo.physics.resynthesis import resynthesis
 from zoo.physics.sim_reconstruction import reconstruct
 from zoo.physics.specimens import specimen
-from zoo.simulate.sim_images import ideal_image
+from zoo.simulate.sim_scenes import ideal_image
 
 OPTICS = Optics(na=1.4, wavelength_nm=560.0, pixel_nm=62.6, blur_nm=30.0)
 

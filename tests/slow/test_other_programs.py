@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from ast import literal_eval
 from pathlib import Path
 
 import numpy as np
@@ -88,11 +89,18 @@ def test_locan_reads_the_table(tmp_path):
         x_nm=rng.uniform(0, 6400, 20),
         y_nm=rng.uniform(0, 6400, 20),
         frame=np.sort(rng.integers(1, 9, 20)),
+        sigma_nm=rng.uniform(100, 150, 20),
+        photons=rng.uniform(300, 3000, 20),
+        background_photons=rng.uniform(10, 30, 20),
+        noise_photons=rng.uniform(3, 6, 20),
         uncertainty_nm=rng.uniform(5, 30, 20),
         response=np.ones(20),
     )
     write_localizations(tmp_path / "localizations.csv", table)
-    _, sums, uncertainty = run(python, "-c", LOCAN, tmp_path / "localizations.csv")[-3:]
+    names, sums, uncertainty = run(python, "-c", LOCAN, tmp_path / "localizations.csv")[
+        -3:
+    ]
+    assert {"intensity", "local_background", "psf_sigma"} <= set(literal_eval(names))
     count, x, y, _ = map(float, sums.split())
     assert count == 20
     assert x == pytest.approx(table.x_nm.sum(), abs=0.1)

@@ -10,7 +10,8 @@ import pytest
 
 from zoo.core.random import generator
 from zoo.io.write import write_ome_tiff
-from zoo.simulate.sim_images import SimPairs, expose
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import expose
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 

@@ -6,7 +6,8 @@ from scipy import ndimage
 
 from zoo.core.errors import BadInput
 from zoo.inputs.frame_order import ORDERS, order_warning, reordered
-from zoo.simulate.sim_images import SimPairs, expose
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import expose
 
 TO_PHASE_MAJOR = [0, 3, 6, 1, 4, 7, 2, 5, 8]
 NO_RAW_FRAMES = "do not look like raw SIM frames"

@@ -11,8 +11,15 @@ from zoo.core.grid import Grid
 from zoo.core.sim_pattern import CUTOFF, MODULATION, VECTORS
 from zoo.inputs.raw_frames import RawFrames
 from zoo.inputs.sim.warnings import pattern_warnings, trained_periods_px
+from zoo.metrics.raw_frames import raw_frame_map
 from zoo.physics.illumination import Pattern, sim_images
-from zoo.physics.optics import Optics, otf_grid
+from zoo.physics.optics import (
+    Optics,
+    apply_transfer,
+    cone_apodisation,
+    frequencies,
+    otf_grid,
+)
 from zoo.physics.specimens import specimen
 from zoo.predict.options import split_options
 from zoo.simulate.sim_images import SimPairs
@@ -228,3 +235,61 @@ def test_warnings_name_orientations_and_places(nine):
     opened = recording(nine)
     opened.reading = opened.reading._replace(pattern=lame)
     assert opened.knowledge(0, (0, 0), (64, 64)) is None
+
+
+def truth(*, seed=3, size=96):
+    """Return the ideal image of the sample of `raw`."""
+    rng = np.random.default_rng(seed)
+    sample = specimen(rng, "er", (2 * size, 2 * size), pixel_nm=31.3)
+    length = 0.93 * OPTICS.cutoff_per_um
+    frequency = np.hypot(*frequencies(sample.shape, pixel_nm=31.3))
+    support = OPTICS.cutoff_per_um + length
+    cone = cone_apodisation(frequency, support_per_um=support)
+    return apply_transfer(sample.astype(float), cone)
+
+
+@pytest.mark.parametrize(
+    ("phases", "order"),
+    [
+        (-steps(3), "angle-major"),
+        (2 * steps(5), "phase-major"),
+        (np.radians([0, 72, 144]), "angle-major"),
+    ],
+)
+def test_the_pattern_of_the_frames_explains_them(phases, order):
+    frames = raw(phases)
+    opened = recording(frames if order == "angle-major" else swapped(frames, 3))
+    pattern = opened.frame_pattern(0)
+    fit = raw_frame_map(opened.read(0, 1)[0], truth(), pattern, sharpness=1.0)
+    np.testing.assert_allclose(fit.fringes, 1, atol=0.2)
+    # phases that are a tenth of a turn off explain worse
+    off = pattern._replace(phases_rad=pattern.phases_rad + 0.6)
+    wrong = raw_frame_map(opened.read(0, 1)[0], truth(), off, sharpness=1.0)
+    assert wrong.fringes.mean() < 0.9 * fit.fringes.mean()
+    assert wrong.misfit > 1.5 * fit.misfit
+
+
+def test_frames_of_every_time_have_their_own_phases():
+    movie = np.concatenate([raw(steps(3) + turn) for turn in (0.0, 2.0, 4.0)])
+    opened = recording(movie)
+    assert not opened.pattern.steady_in_time
+    first, second = (opened.frame_pattern(t).phases_rad for t in (0, 1))
+    np.testing.assert_allclose(np.exp(1j * (second - first - 2.0)), 1, atol=0.2)
+    reads = []
+    opened.stack.read = lambda *places: reads.append(places)  # they are kept
+    opened.frame_pattern(1), opened.knowledge(1, (0, 0), (64, 64))
+    assert reads == []
+
+
+def test_no_pattern_of_the_frames_where_it_is_not_known(nine):
+    opened = recording(nine)
+    known = opened.pattern
+    visible = np.array([True, False, True])
+    opened.reading = opened.reading._replace(pattern=known._replace(visible=visible))
+    pattern = opened.frame_pattern(0)
+    assert (pattern.modulations > 0).tolist() == visible.tolist()
+    turns = np.exp(1j * np.diff(pattern.phases_rad[1]))
+    np.testing.assert_allclose(turns, np.exp(2j * np.pi / 3))
+    for lost in (None, known._replace(steady_in_space=False)):
+        opened.reading = opened.reading._replace(pattern=lost)
+        assert opened.frame_pattern(0) is None

@@ -26,6 +26,8 @@ def _table(count=9):
         z_nm=rng.uniform(-500, 500, count),
         photons=rng.uniform(1e3, 5e3, count),
         background_photons=rng.uniform(1, 9, count),
+        noise_photons=rng.uniform(1, 3, count),
+        sigma_nm=rng.uniform(100, 150, count),
         uncertainty_nm=np.full(count, 13.0),
         uncertainty_z_nm=np.full(count, 30.0),
         chi_square=np.full(count, 1.1),
@@ -60,6 +62,9 @@ def test_the_layout_is_that_of_the_documentation(tmp_path):
     np.testing.assert_allclose(rows["z"], table.z_nm, rtol=1e-6)
     np.testing.assert_allclose(rows["lpx"], 0.1, rtol=1e-6)
     np.testing.assert_allclose(rows["lpz"], 30.0)
+    np.testing.assert_allclose(rows["bkgstd"], table.noise_photons, rtol=1e-6)
+    for name in ("sx", "sy"):
+        np.testing.assert_allclose(rows[name], table.sigma_nm / 130, rtol=1e-6)
     text = (tmp_path / "found.yaml").read_text()
     documents = list(yaml.safe_load_all(text))
     assert documents == embedded

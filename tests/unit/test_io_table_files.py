@@ -18,8 +18,13 @@ TABLE = Localizations(
     y_nm=np.array([130.0, 195.0, 3000.0]),
     frame=np.array([1, 2, 300]),
     photons=np.array([900.0, 1200.0, 3000.0]),
+    background_photons=np.array([20.0, 35.5, 0.0]),
+    noise_photons=np.array([4.5, 6.0, 1.25]),
+    sigma_nm=np.array([110.0, 143.0, 97.5]),
     uncertainty_nm=np.array([12.0, 10.0, 6.0]),
 )
+LIGHT = ("photons", "background_photons", "noise_photons", "sigma_nm")
+"""What is measured of localizations, all of which goes there and back."""
 
 
 def same(found, *columns):
@@ -31,7 +36,7 @@ def same(found, *columns):
 
 def test_text_is_read_as_before(tmp_path):
     write_localizations(tmp_path / "t.csv", TABLE)
-    same(read_table(tmp_path / "t.csv"), "photons", "uncertainty_nm")
+    same(read_table(tmp_path / "t.csv"), *LIGHT, "uncertainty_nm")
 
 
 def picasso(path):
@@ -44,7 +49,7 @@ def picasso(path):
 def test_what_is_written_for_picasso_comes_back(tmp_path):
     path = tmp_path / "t.hdf5"
     picasso(path)
-    same(read_table(path), "photons", "uncertainty_nm")
+    same(read_table(path), *LIGHT, "uncertainty_nm")
     path.with_suffix(".yaml").unlink()  # the metadata inside are enough
     same(read_table(path))
 

@@ -53,6 +53,7 @@ THUNDERSTORM = {
     "sigma_nm": "sigma [nm]",
     "photons": "intensity [photon]",
     "background_photons": "offset [photon]",
+    "noise_photons": "bkgstd [photon]",
     "uncertainty_nm": "uncertainty [nm]",
 }
 """Its columns of two-dimensional tables, in its order."""
@@ -202,7 +203,7 @@ def test_full_thunderstorm_table(tmp_path):
     found = read_localizations(path)
     assert found.columns == (
         "x_nm", "y_nm", "frame", "z_nm", "photons", "background_photons",
-        "uncertainty_nm", "chi_square",
+        "noise_photons", "uncertainty_nm", "chi_square",
     )  # fmt: skip
     assert found.z_nm is not None
     assert found.uncertainty_nm is not None

@@ -24,7 +24,8 @@ from zoo.physics import pattern_estimation, sim_reconstruction
 from zoo.physics.illumination import Pattern
 from zoo.physics.optics import Optics
 from zoo.physics.sim_reconstruction import frame_transfer
-from zoo.simulate.sim_images import SimPairs, expose, scaled_counts, scaled_target
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import expose, scaled_counts, scaled_target
 
 # raised inside Keras where it reads its own variables
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")

@@ -315,11 +315,15 @@ def test_frames_are_read_batch_by_batch(package, monkeypatch):
         return read(self, start, stop)
 
     monkeypatch.setattr(Stack, "read", counted)
-    predictor = Predictor(package, batch_size=4, normalization="frame")
-    predictor.predict(_movie(10), pixel_size_nm=100)
+    options = {"batch_size": 4, "normalization": "frame"}
+    Predictor(package, light=False, **options).predict(_movie(10), pixel_size_nm=100)
     assert asked[:3] == [4, 4, 2]
     # then one by one, to measure the recording
     assert asked[3:] == [1] * 10
+    asked.clear()
+    Predictor(package, **options).predict(_movie(10), pixel_size_nm=100)
+    # before that as many, of which the width of its spots is read
+    assert asked == [*[1] * 10, 4, 4, 2, *[1] * 10]
 
 
 def test_hot_pixel_ruins_frame_mode_only(package):

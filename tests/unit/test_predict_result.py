@@ -84,10 +84,11 @@ def test_a_saved_series_keeps_its_axes(result, tmp_path):
 def test_tables_become_data_frames(predictor, frames, result, tmp_path):
     pandas = pytest.importorskip("pandas")
     table = result.to_pandas()
-    assert list(table.columns) == ["frame", "x [nm]", "y [nm]", "response"]
+    light = ["sigma [nm]", "intensity [photon]", "offset [photon]", "bkgstd [photon]"]
+    assert list(table.columns) == ["frame", "x [nm]", "y [nm]", *light, "response"]
     assert len(table) == len(result.localizations)
     written = predictor.predict_to_folder(frames, tmp_path / "a", pixel_size_nm=100.0)
-    pandas.testing.assert_frame_equal(written.to_pandas(), table, atol=1e-3)
+    pandas.testing.assert_frame_equal(written.to_pandas(), table, atol=6e-3)
     read = read_localizations(tmp_path / "a" / "localizations.csv")
     assert table["x [nm]"].tolist() == pytest.approx(read.x_nm, abs=1e-3)
     with pytest.raises(BadInput, match="has no table emitters"):

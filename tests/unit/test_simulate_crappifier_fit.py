@@ -44,10 +44,10 @@ def pairs_of(crappifier, count: int = 4, **scene) -> list[Pair]:
 @pytest.mark.parametrize(
     ("true", "start"),
     [
-        (Electron(variance=0.02), Electron()),
-        (Electron(variance=0.12), Electron()),
         (GaussianNoise(deviation=0.06), GaussianNoise()),
-        (PoissonNoise(peak=25.0), PoissonNoise()),
+        pytest.param(Electron(variance=0.02), Electron(), marks=pytest.mark.slow),
+        pytest.param(Electron(variance=0.12), Electron(), marks=pytest.mark.slow),
+        pytest.param(PoissonNoise(peak=25.0), PoissonNoise(), marks=pytest.mark.slow),
     ],
 )
 def test_a_strength_is_recovered_from_four_pairs(true, start):
@@ -121,6 +121,7 @@ def test_an_unknown_kind_is_refused(folder, tmp_path):
         fit_folder(folder, tmp_path / "x.json", kind="electrons")
 
 
+@pytest.mark.slow
 def test_all_strengths_are_recovered_at_once_from_four_pairs():
     true = Pssr2(poisson=1.5, gaussian=18.0, blur_px=0.8)
     # tiles of the size that the paper trains on, with bright and dark parts
@@ -146,6 +147,7 @@ def test_salt_and_pepper_among_noise_are_known_as_well_as_is_said():
         assert abs(np.log(ratio)) < 3 * error
 
 
+@pytest.mark.slow
 def test_the_sampling_is_found_with_the_strength():
     true = GaussianNoise(deviation=0.1, sampling="rescale")
     fits = fit_sampling(GaussianNoise(), pairs_of(true))

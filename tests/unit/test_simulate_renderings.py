@@ -32,6 +32,19 @@ def test_an_unknown_structure_is_refused():
         cloud(generator(0), "golgi", EDGE_NM)
 
 
+def test_peroxisomes_are_rendered_where_no_switch_would_have_to_know_them():
+    source = RenderingPairs(structures=("peroxisomes",), crop_px=64)
+    for seed in range(20):
+        renderings, dense = source.sample(generator(5, seed))
+        assert renderings.shape == (64, 64, 2)
+        if dense.max() > 0.3:
+            break
+    else:
+        pytest.fail("no body in any of the fields")
+    with pytest.raises(ValueError, match="mitochondria apart, not peroxisomes"):
+        RenderingPairs(structures=("actin", "peroxisomes"), switch=True)
+
+
 def test_a_microtubule_is_as_dense_as_it_says():
     densities = []
     for seed in range(8):

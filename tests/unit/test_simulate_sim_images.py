@@ -10,7 +10,8 @@ from zoo.physics.camera import Scmos
 from zoo.physics.sim_reconstruction import (
     sim_support_per_um,
 )
-from zoo.simulate.sim_images import SimPairs, expose, scaled_counts, scaled_target
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import expose, scaled_counts, scaled_target
 
 SMALL = SimPairs(crop_px=32, field_px=32)
 WIDEFIELD = SMALL.override(modality="widefield")

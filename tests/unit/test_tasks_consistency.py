@@ -13,7 +13,12 @@ from zoo.inputs.renderings import RenderingOptions, Renderings
 from zoo.io.write import write_imagej_tiff
 from zoo.simulate.renderings import RenderingPairs
 from zoo.tasks import consistency as module
-from zoo.tasks.consistency import WIDEST_NM, consistency, widest_px
+from zoo.tasks.consistency import (
+    WIDEST_NM,
+    BesideLocalizations,
+    consistency,
+    widest_px,
+)
 from zoo.tasks.image import ImageOptions, ImageRestoration
 
 PALM = Contract(
@@ -53,10 +58,29 @@ def test_what_is_missing_or_invented_is_seen_where_it_is(field):
     alike, mean = consistency(
         widefield, wrong, sigma_px=SIGMA_NM / 20, gain=2.0, offset=0.1
     )
-    # away from the border of the two parts, by the windows
-    assert alike[:60, :60].mean() < 0.5
+    # away from the border of the two parts, by the windows; dark places agree
+    light = widefield[:60, :60] - widefield.min()
+    assert np.average(alike[:60, :60], weights=light) < 0.55
     assert alike[140:, 140:].mean() > 0.9
-    assert 0.3 < mean < 0.95
+    _, right = consistency(
+        widefield, dense, sigma_px=SIGMA_NM / 20, gain=2.0, offset=0.1
+    )
+    assert mean < right - 0.02
+
+
+def test_an_invented_filament_stands_out_from_the_noise_of_dark_places(field):
+    dense, _ = field
+    dense = np.where(np.arange(256) < 128, dense, 0)  # nothing to the right
+    seen = gaussian_filter(dense, SIGMA_NM / 20)
+    noise = generator(2).normal(0, 0.03 * np.ptp(seen), dense.shape)
+    wrong = dense.copy()
+    wrong[90:190, 199:202] = 0.5
+    alike, _ = consistency(
+        seen + noise, wrong, sigma_px=SIGMA_NM / 20, gain=1.0, offset=0.0
+    )
+    dark = np.delete(alike[:, 160:], slice(60, 220), axis=0)
+    assert dark.min() > 0.8
+    assert alike[100:180, 198:203].max() < dark.min()
 
 
 def test_strips_agree_with_the_whole(field, monkeypatch):
@@ -80,6 +104,11 @@ def test_an_image_that_is_dark_where_the_other_is_bright_has_no_agreement(field)
 
 def test_only_widefield_images_beside_localizations_are_compared_so():
     assert widest_px(PALM) == WIDEST_NM / 20
+    assert isinstance(PALM.input, BesideLocalizations)
+    for changes in ({"pixel_size_nm": 10.0}, {"second": "none"}, {"second": "colors"}):
+        renderings = PALM.input.override(**changes)
+        expected = None if "second" in changes else WIDEST_NM / 10
+        assert widest_px(PALM.model_copy(update={"input": renderings})) == expected
     frames = Frames(scaling="image", diffraction_limited=True)
     assert widest_px(PALM.model_copy(update={"input": frames})) is None
 

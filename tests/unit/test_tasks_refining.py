@@ -7,7 +7,7 @@ from zoo.core.contract import Contract
 from zoo.core.errors import BadInput
 from zoo.core.grid import Grid
 from zoo.core.localizations import Localizations
-from zoo.core.products import Table
+from zoo.core.products import Product, Table
 from zoo.core.random import generator
 from zoo.inputs.frames import Frames
 from zoo.metrics.matching import match
@@ -53,14 +53,13 @@ def localized(options: DensityOptions) -> tuple[Localizations, dict, Localizatio
         counts, CONTRACT, name="p", options=Frames.options(), pixel_size_nm=100.0
     )
     running = CONTRACT.task.start(recording, CONTRACT, options)
-    tables: list[Localizations] = []
+    products: list[Product] = []
     output = coarse(truth, 3)
     for first, frames in recording.chunks(2):
         part = output[first : first + len(frames)]
-        for product in running.add(frames, part, first):
-            assert isinstance(product, Table)
-            tables.append(product.rows)
-    list(running.finish())
+        products += running.add(frames, part, first)
+    products += running.finish()
+    tables = [p.rows for p in products if isinstance(p, Table)]
     return Localizations.concatenate(tables), running.report(), truth
 
 
@@ -86,6 +85,11 @@ def test_photons_and_uncertainties_come_with_it() -> None:
     assert abs(np.mean(fitted.photons) / 4000 - 1) < 0.05
     assert fitted.background_photons is not None
     assert abs(np.mean(fitted.background_photons) - 12) < 2
+    # what the fit does not say is measured
+    assert fitted.sigma_nm is not None
+    assert fitted.noise_photons is not None
+    np.testing.assert_allclose(fitted.sigma_nm, 115.0)
+    assert abs(np.median(fitted.noise_photons) / 12**0.5 - 1) < 0.4
     pairs = match(truth, fitted)
     error = np.sqrt(np.mean(pairs.distance_nm**2) / 2)
     assert 0.6 < error / np.sqrt(np.mean(fitted.uncertainty_nm**2)) < 1.6

@@ -9,7 +9,8 @@ from zoo.core.errors import BadInput
 from zoo.core.products import Image, Products
 from zoo.metrics.baselines import bicubic
 from zoo.physics.sim_reconstruction import reconstruct, wiener_parameter
-from zoo.simulate.sim_images import SimPairs, scaled_counts
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import scaled_counts
 from zoo.test_sets.sim_images import SIGNAL_LEVELS, SimImageTestSet
 
 SMALL = SimPairs(crop_px=32)

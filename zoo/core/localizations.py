@@ -53,6 +53,9 @@ class Localizations:
         (n,) float, photons at the detector in that frame.
     background_photons
         (n,) float, photons per pixel under the emitter.
+    noise_photons
+        (n,) float, robust standard deviation of the pixels around the emitter from what
+        was fitted to them, photons.
     uncertainty_nm
         (n,) float, expected lateral standard deviation per axis, nm.
     uncertainty_x_nm, uncertainty_y_nm, uncertainty_z_nm
@@ -101,6 +104,9 @@ class Localizations:
     )
     background_photons: np.ndarray | None = field(
         default=None, metadata=_in_file("offset", "photon", "%.3f")
+    )
+    noise_photons: np.ndarray | None = field(
+        default=None, metadata=_in_file("bkgstd", "photon", "%.3f")
     )
     uncertainty_nm: np.ndarray | None = field(
         default=None, metadata=_in_file("uncertainty", "nm", "%.3f", "uncertainty_xy")

@@ -68,6 +68,10 @@ class Source(Kind, ABC):
     def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
         """Return frames as a user's file would hold them, with their truth."""
 
+    def training_options(self) -> dict[str, Any]:
+        """Return arguments of the builder of networks that learn from the samples."""
+        return {}
+
     def settle(self, contract: Contract, test_set: TestSet) -> tuple[Contract, TestSet]:
         """Return what a package promises and is scored on if it learns from this.
 

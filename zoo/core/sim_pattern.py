@@ -35,6 +35,33 @@ LENGTH = 17
 """Numbers in a row."""
 
 
+def beside(frames: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Return frames with a row as the first pixels of a further channel.
+
+    So a training hands a network both at once.
+
+    Parameters
+    ----------
+    frames
+        (y, x, c) float32, `LENGTH` px wide or more.
+    row
+        (`LENGTH`,) numbers.
+
+    Returns
+    -------
+    frames : (y, x, c + 1) float32
+
+    Examples
+    --------
+    >>> both = beside(np.ones((20, 20, 9), np.float32), np.arange(LENGTH))
+    >>> both.shape, both[0, :4, 9].tolist()
+    ((20, 20, 10), [0.0, 1.0, 2.0, 3.0])
+    """
+    channel = np.zeros_like(frames[..., :1])
+    channel[0, :LENGTH, 0] = row
+    return np.concatenate([frames, channel], axis=-1)
+
+
 class PixelPattern(NamedTuple):
     """Illumination pattern of a recording in units of its pixels."""
 

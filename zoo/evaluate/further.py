@@ -26,10 +26,10 @@ OVERALL = "all"
 _HEADLINES = ("noise", "haze", "gap_180_nm", "crossing_60_deg")
 _RANKS = {
     "rank_element": "rank correlation",
-    "rank_element_squirrel": "SQUIRREL map",
+    "rank_element_squirrel": "error map",
     "rank_element_brightness": "brightness alone",
     "rank_pixel": "of single pixels",
-    "rank_pixel_squirrel": "SQUIRREL map",
+    "rank_pixel_squirrel": "error map",
     "ece_percent": "calibration error [%]",
     "ence_percent": "relative in each bin [%]",
 }
@@ -79,7 +79,7 @@ def uncertainty_metrics(found: Sequence[Judgement]) -> Metrics:
 
     ``rank_pixel`` and ``rank_element`` (root mean squares over 4 x 4 px, about the
     resolution) are means over images of Spearman's correlation of the stated standard
-    deviation with the true error, the same of the SQUIRREL map and of the brightness of
+    deviation with the true error, the same of the error map and of the brightness of
     the image alone beside them; ``rank_element_least`` is the lowest of an image.
     ``ece_percent`` is the expected calibration error over the mean error, and
     ``ence_percent`` the mean of the relative ones of the bins; ``predicted_<n>`` and

@@ -27,6 +27,7 @@ from zoo.inputs.tables import (
     source_name,
     sources,
 )
+from zoo.inputs.widefield import LEAST, read_widefield, with_scaled_widefield
 
 DRIFT_NM = 20.0
 """Drift from which a user is warned: a pixel of the renderings."""
@@ -153,6 +154,13 @@ class Renderings(Input):
             reference=1 if seen else None,
         )
 
+    def widefield_grid_nm(self) -> float | None:
+        """Return the pixel of the grid that a widefield image is brought to.
+
+        That of the renderings, nm; None for networks that see no widefield image.
+        """
+        return self.pixel_size_nm if self.second == "widefield" else None
+
     def _number(self, structure: str | None, name: str) -> int | None:
         """Return the number of a structure; None without a switch."""
         if not self.structures:
@@ -216,8 +224,6 @@ class Renderings(Input):
                 )
             missing = np.zeros_like(frame)
             return np.concatenate([frame, missing], axis=-1), {"widefield": None}, []
-        from zoo.inputs.widefield import LEAST, read_widefield
-
         found = read_widefield(
             options.widefield,
             frame[..., 0],
@@ -347,23 +353,6 @@ class ReadyRenderings(StackRecording):
     def warnings(self) -> list[str]:
         """Return what a user should know; a missing widefield image is none of it."""
         return list(self.stack.notes)
-
-
-def with_scaled_widefield(frames: np.ndarray) -> np.ndarray:
-    """Return images (t, y, x, c) whose second channel lies between 0 and 1.
-
-    One that does already stays as it is.
-    """
-    widefield = frames[..., 1]
-    low = widefield.min(axis=(1, 2), keepdims=True)
-    high = widefield.max(axis=(1, 2), keepdims=True)
-    outside = (low < 0) | (high > 1)
-    scaled = np.where(
-        outside, (widefield - low) / np.maximum(high - low, 1e-9), widefield
-    )
-    changed = np.array(frames, np.float32)
-    changed[..., 1] = scaled
-    return changed
 
 
 def _is_image(source: Any) -> bool:

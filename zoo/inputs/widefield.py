@@ -98,6 +98,23 @@ def read_widefield(
     )
 
 
+def with_scaled_widefield(frames: np.ndarray) -> np.ndarray:
+    """Return images (t, y, x, c) whose second channel lies between 0 and 1.
+
+    One that does already stays as it is.
+    """
+    widefield = frames[..., 1]
+    low = widefield.min(axis=(1, 2), keepdims=True)
+    high = widefield.max(axis=(1, 2), keepdims=True)
+    outside = (low < 0) | (high > 1)
+    scaled = np.where(
+        outside, (widefield - low) / np.maximum(high - low, 1e-9), widefield
+    )
+    changed = np.array(frames, np.float32)
+    changed[..., 1] = scaled
+    return changed
+
+
 def _resampled(
     image: np.ndarray,
     shape: tuple[int, ...],

@@ -40,6 +40,7 @@ _COLUMNS = (
     _Column("sigma_nm", "sx", pixels=True),
     _Column("sigma_nm", "sy", pixels=True),
     _Column("background_photons", "bg"),
+    _Column("noise_photons", "bkgstd"),
     _Column("uncertainty_x_nm", "lpx", pixels=True),
     _Column("uncertainty_y_nm", "lpy", pixels=True),
     _Column("uncertainty_z_nm", "lpz"),

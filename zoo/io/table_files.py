@@ -102,9 +102,13 @@ def _picasso(file: Any, source: Path) -> Localizations:
         ("photons", "photons"),
         ("z", "z_nm"),
         ("bg", "background_photons"),
+        ("bkgstd", "noise_photons"),
     ):
         if theirs in names:
             columns[ours] = rows[theirs].astype(float)
+    if {"sx", "sy"} <= set(names):
+        product = rows["sx"].astype(float) * rows["sy"].astype(float)
+        columns["sigma_nm"] = np.sqrt(np.maximum(product, 0.0)) * pixel_nm
     if {"lpx", "lpy"} <= set(names):
         both = 0.5 * (rows["lpx"].astype(float) + rows["lpy"].astype(float))
         columns["uncertainty_nm"] = both * pixel_nm

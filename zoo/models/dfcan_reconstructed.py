@@ -15,7 +15,7 @@ from zoo.core.network import Network
 from zoo.layers.attention import Spectrum
 from zoo.layers.dfcan_trunk import dfcan_trunk, entrance
 from zoo.layers.resize import Convention
-from zoo.layers.sim.reconstruction import MAPS, SCALE, reconstructions
+from zoo.layers.sim.reconstruction import FRAMES, MAPS, SCALE, reconstructions
 
 SHOWN = (7.0, -4.6)
 """Gain and bias before the sigmoid with which a reconstruction is nearest to the
@@ -32,6 +32,7 @@ def dfcan_reconstructed(
     spectrum: Spectrum = "normalised",
     resize: Convention = "half_pixel",
     spectrum_px: int = 128,
+    informed: bool = False,
     dtype: str = "float32",
 ) -> keras.Model:
     """Build DFCAN for reconstructions of three orientations with three phases each.
@@ -53,6 +54,10 @@ def dfcan_reconstructed(
     spectrum_px
         Height and width that spectra are resized to before they are weighed.
 
+    informed
+        Whether the pattern comes in a tenth channel instead of being estimated, as in
+        training; see `zoo.layers.sim.entrance.told`.
+
     Returns
     -------
     model : keras.Model
@@ -63,10 +68,13 @@ def dfcan_reconstructed(
     ValueError
         If a number is too small or an option unknown.
     """
-    image, basis = entrance(MAPS, tile, spectrum_px, spectrum=spectrum, resize=resize)
+    channels = FRAMES + informed
+    image, basis = entrance(
+        channels, tile, spectrum_px, spectrum=spectrum, resize=resize
+    )
     join = layers.Concatenate(dtype="float32", name="reconstructions")
     restored = dfcan_trunk(
-        join(reconstructions(image)),
+        join(reconstructions(image, informed=informed)),
         basis,
         scale=SCALE,
         width=width,

@@ -13,7 +13,7 @@ from zoo.core.network import Network
 from zoo.layers.attention import Spectrum
 from zoo.layers.dfcan_trunk import dfcan_trunk, entrance
 from zoo.layers.resize import Convention
-from zoo.layers.sim.reconstruction import MAPS, SCALE, reconstructions
+from zoo.layers.sim.reconstruction import FRAMES, SCALE, reconstructions
 
 
 def dfgan(
@@ -91,6 +91,7 @@ def dfgan_reconstructed(
     spectrum: Spectrum = "normalised",
     resize: Convention = "half_pixel",
     spectrum_px: int = 128,
+    informed: bool = False,
     dtype: str = "float32",
 ) -> keras.Model:
     """Build the generator of DFGAN for reconstructions of nine raw SIM frames.
@@ -106,6 +107,10 @@ def dfgan_reconstructed(
     spectrum, resize, spectrum_px
         As for `dfgan`.
 
+    informed
+        Whether the pattern comes in a tenth channel instead of being estimated, as in
+        training; see `zoo.layers.sim.entrance.told`.
+
     Returns
     -------
     model : keras.Model
@@ -116,10 +121,13 @@ def dfgan_reconstructed(
     ValueError
         If a number is too small or an option unknown.
     """
-    image, basis = entrance(MAPS, tile, spectrum_px, spectrum=spectrum, resize=resize)
+    channels = FRAMES + informed
+    image, basis = entrance(
+        channels, tile, spectrum_px, spectrum=spectrum, resize=resize
+    )
     join = layers.Concatenate(dtype="float32", name="reconstructions")
     restored = dfcan_trunk(
-        join(reconstructions(image)),
+        join(reconstructions(image, informed=informed)),
         basis,
         scale=SCALE,
         width=width,

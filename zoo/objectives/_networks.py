@@ -19,7 +19,8 @@ AT_ONCE = 8
 
 def trained_network(recipe: Recipe, *, dtype: str) -> Any:
     """Build the network of a recipe as it is trained."""
-    options = recipe.options | recipe.training_options
+    asked = recipe.source.training_options()
+    options = recipe.options | recipe.training_options | asked
     return recipe.network.build(**options, dtype=dtype)
 
 

@@ -123,17 +123,17 @@ class PsfDesignLoop:
         self.objective = objective
         self.recipe = recipe
         first = recipe.override(**budget.stages[0].changes)
-        self.imaging = _asked(first, "imaging")
-        training = _asked(first, "training_options")
-        trained = recipe.override(training_options=recipe.training_options | training)
-        self.network: Any = trained_network(trained, dtype=dtype)
+        self.imaging = _imaging(first)
+        self.network: Any = trained_network(first, dtype=dtype)
         self.optics: Any = objective.optics.build(
             **self.imaging, **objective.optics_options
         )
         self.decoder: Any = self.network
         if objective.decoder is not None:
             self.decoder = objective.decoder.build(
-                **objective.decoder_options, **training, dtype=dtype
+                **objective.decoder_options,
+                **first.source.training_options(),
+                dtype=dtype,
             )
         masks = [v for v in self.optics.variables if v.name == objective.mask]
         if len(masks) != 1:
@@ -184,7 +184,7 @@ class PsfDesignLoop:
         if not isinstance(staged, PsfDesign):
             raise ValueError(f"a stage cannot become {staged.kind}")
         self.phase = staged.phase
-        if _asked(recipe, "imaging") != self.imaging:
+        if _imaging(recipe) != self.imaging:
             raise ValueError(
                 "optics and sizes of the source must be the same in all stages: the "
                 "frames of all are made by one microscope"
@@ -251,7 +251,7 @@ class PsfDesignLoop:
         return [layer for layer in self.optics.layers if hasattr(layer, "mask_rad")]
 
 
-def _asked(recipe: Recipe, name: str) -> dict[str, Any]:
-    """Return arguments that a source gives to builders, none if it does not."""
-    arguments: Any = getattr(recipe.source, name, None)
+def _imaging(recipe: Recipe) -> dict[str, Any]:
+    """Return arguments that a source gives to the optics, none if it does not."""
+    arguments: Any = getattr(recipe.source, "imaging", None)
     return {} if arguments is None else arguments()

@@ -4,10 +4,10 @@ Pairs of this kind: Ouyang et al. 2018 (doi:10.1038/nbt.4106), there from measur
 tables; here dyes, blinking and errors are drawn.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from scipy.ndimage import gaussian_filter
 
 from zoo.core.contract import CONDITION
@@ -33,6 +33,10 @@ on top of each other have one, and more than two as much."""
 
 MANY = 30_000
 """Localizations beyond which a rendering is drawn pixel by pixel."""
+
+SWITCHED = 4
+"""Structures that the switch knows, the first of `CLOUDS`; further ones are drawn for
+networks without a switch."""
 
 _BINNING = 4  # widefield images are made on pixels of 80 nm
 _GREY_LEVELS = 10_000  # of a widefield image in a file
@@ -108,6 +112,16 @@ class RenderingPairs(Source):
         if not 0 < bounds[0] <= bounds[1]:
             raise ValueError("must be a pair of positive bounds, lower one first")
         return bounds
+
+    @model_validator(mode="after")
+    def _known_to_the_switch(self) -> Self:
+        known = list(CLOUDS)[:SWITCHED]
+        beyond = [name for name in self.structures if name not in known]
+        if self.switch and beyond:
+            raise ValueError(
+                f"the switch tells {', '.join(known)} apart, not {', '.join(beyond)}"
+            )
+        return self
 
     def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return renderings (y, x, 2 or 3) and the dense one (y, x, 1), float32."""

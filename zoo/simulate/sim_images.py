@@ -1,13 +1,13 @@
 """Widefield and raw SIM images of cell structures with their ideal images."""
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from zoo.core.contract import CONDITION
 from zoo.core.recipe import Simulation, Source
-from zoo.physics.camera import Camera
+from zoo.core.sim_pattern import LENGTH, beside
 from zoo.physics.illumination import (
     Pattern,
     draw_pattern,
@@ -16,15 +16,21 @@ from zoo.physics.illumination import (
 )
 from zoo.physics.optics import (
     Optics,
-    apply_transfer,
-    cone_apodisation,
-    frequencies,
     otf_grid,
 )
-from zoo.physics.sim_reconstruction import SCALE, sim_support_per_um
+from zoo.physics.sim_reconstruction import SCALE
 from zoo.physics.specimens import SPECIMENS, Structure, specimen
 from zoo.simulate.frames import CameraPrior, Range
-from zoo.simulate.surroundings import Surroundings, has_pattern
+from zoo.simulate.sim_scenes import (
+    SimScene,
+    corner,
+    expose,
+    ideal_image,
+    scaled_counts,
+    scaled_target,
+)
+from zoo.simulate.surroundings import Surroundings
+from zoo.simulate.told_patterns import PatternErrors, rewritten
 
 RAW_FRAMES = 9
 """Three orientations with three phases each, ordered by orientation."""
@@ -34,28 +40,6 @@ MARGIN_PX = 8
 
 _ATTEMPTS = 20  # at a field that holds any label
 _FAINT = 0.02  # of the brightest pixel of the sample: a darker crop counts as empty
-
-
-class SimScene(NamedTuple):
-    """A sample under a microscope, before any exposure."""
-
-    structure: Structure
-    """What the sample is."""
-    optics: Optics
-    """Objective, wavelength and camera pixel."""
-    pattern: Pattern
-    """Illumination pattern of the raw frames, phases at the corner of the image."""
-    frames: np.ndarray
-    """(frame, y, x) float32, expected light per camera pixel and photon of the signal
-    level, background and haze included; one frame under uniform, nine under
-    structured illumination."""
-    target: np.ndarray
-    """(2y, 2x) float32, the ideal image per fine pixel and photon of the signal level,
-    limited to the frequencies that the illumination pattern brings in."""
-    background: float
-    """Constant part of `frames`."""
-    faint: float
-    """Brightness of `target` below which an image counts as empty."""
 
 
 class SimPairs(Source):
@@ -126,6 +110,10 @@ class SimPairs(Source):
     """Cameras that take the images."""
     surroundings: Surroundings = Surroundings()
     """Smooth areas, textured haze, unequal light, and patterns that are missing."""
+    told: PatternErrors | None = None
+    """Training pairs come with the illumination pattern in a tenth channel, as
+    ``zoo predict`` tells a network of it, with such errors; None where a network looks
+    for it in the frames."""
 
     @field_validator(
         "na",
@@ -156,6 +144,11 @@ class SimPairs(Source):
             raise ValueError("structures must name at least one sample")
         if self.background_spacing == "logarithmic" and not self.background[0]:
             raise ValueError("background must be positive to be spaced by logarithms")
+        if self.told is not None and (self.modality != "sim" or self.crop_px < LENGTH):
+            raise ValueError(
+                f"told goes with raw SIM frames of {LENGTH} px or more, not with "
+                f"{self.modality} images of {self.crop_px} px"
+            )
         if self.modulation[1] > 1:
             raise ValueError(f"modulation must not exceed 1, not {self.modulation[1]}")
         for name in ("brightness", "pedestal"):
@@ -182,7 +175,17 @@ class SimPairs(Source):
         counts = expose(scene, rng, self.camera.draw(rng), self._photons(rng))
         gain = np.float32(np.exp(rng.uniform(*np.log(self.brightness))))
         dark = np.float32(rng.uniform(*self.pedestal)) * (1 - gain)
-        return gain * scaled_counts(counts) + dark, gain * scaled_target(scene)
+        image, target = gain * scaled_counts(counts) + dark, gain * scaled_target(scene)
+        if self.told is None:
+            return image, target
+        row = self.told.told(
+            rng, scene.pattern, scene.optics, light=scene.light, size_px=self.crop_px
+        )
+        return beside(rewritten(image, scene.pattern), row), target
+
+    def training_options(self) -> dict[str, Any]:
+        """Tell networks whether they are told of the pattern."""
+        return {} if self.told is None else {"informed": True}
 
     def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
         """Take images on one camera, each of a sample of its own.
@@ -191,7 +194,7 @@ class SimPairs(Source):
         truth, which is in photons per fine pixel.
         """
         camera = self.camera.draw(rng)
-        origin = _corner(rng)
+        origin = corner(rng)
         counts, truth = [], []
         for _ in range(frames):
             scene = self.scene(rng, self._structure(rng), size_px=self.field_px)
@@ -247,6 +250,7 @@ class SimPairs(Source):
             sample = self.surroundings.stained(aside, sample, peak, scale=SCALE)
             haze = self.surroundings.textured(aside, haze)
             pattern = self.surroundings.changed(aside, pattern)
+        light = np.ones(len(pattern.modulations))
         defocus_nm = rng.uniform(*self.haze_defocus_nm)
         blurred = otf_grid(optics, shape, pixel_nm=fine_nm, defocus_nm=defocus_nm)
         if self.modality == "sim":
@@ -261,8 +265,8 @@ class SimPairs(Source):
                 haze_transfer=blurred if amount else None,
             )
             if aside is not None:
-                gains = self.surroundings.gains(aside, len(pattern.modulations))
-                each = np.repeat(gains, len(frames) // len(gains))
+                light = self.surroundings.gains(aside, len(light))
+                each = np.repeat(light, len(frames) // len(light))
                 frames = frames * each[:, None, None].astype(np.float32)
         else:
             frames = widefield_image(sample, in_focus, binning=SCALE)[None]
@@ -279,6 +283,7 @@ class SimPairs(Source):
             np.ascontiguousarray(ideal[fine, fine]),
             background,
             _FAINT * float(ideal.max()),
+            light,
         )
 
     def _structure(self, rng: np.random.Generator) -> Structure:
@@ -311,89 +316,6 @@ class SimPairs(Source):
             phase_jitter_rad=self.phase_jitter_rad,
             angle_jitter_rad=self.angle_jitter_rad,
         )
-
-
-def ideal_image(sample: np.ndarray, optics: Optics, pattern: Pattern) -> np.ndarray:
-    """Return a sample as an ideal SIM microscope without noise would show it.
-
-    Parameters
-    ----------
-    sample
-        (y, x) photons per fine pixel.
-    optics, pattern
-        Microscope and illumination pattern, which give the support; without a
-        pattern it is the microscope's.
-
-    Returns
-    -------
-    image : (y, x)
-        Photons per fine pixel, none negative.
-    """
-    height, width = sample.shape
-    frequency = np.hypot(
-        *frequencies((height, width), pixel_nm=optics.pixel_nm / SCALE)
-    )
-    support = sim_support_per_um(optics, pattern)
-    if not has_pattern(pattern):
-        support = optics.cutoff_per_um
-    apodisation = cone_apodisation(frequency, support_per_um=support)
-    return np.maximum(apply_transfer(sample, apodisation), 0)
-
-
-def expose(
-    scene: SimScene,
-    rng: np.random.Generator,
-    camera: Camera,
-    photons: float,
-    *,
-    origin: tuple[int, int] | None = None,
-) -> np.ndarray:
-    """Take the camera frames of a scene.
-
-    Parameters
-    ----------
-    scene
-        What is in front of the camera.
-    rng
-        Source of the noise.
-    camera
-        Camera to expose.
-    photons
-        Signal level, photons per pixel on the structure and exposure.
-    origin
-        Corner of the image on the sensor; random when left out.
-
-    Returns
-    -------
-    counts : (frame, y, x) uint16
-    """
-    where = _corner(rng) if origin is None else origin
-    return camera.expose(photons * scene.frames, rng, origin=where)
-
-
-def scaled_counts(counts: np.ndarray) -> np.ndarray:
-    """Return (frame, y, x) counts as a network takes them, (y, x, frame) float32.
-
-    Zero is the lowest and one the highest count of all frames together.
-    """
-    low, high = float(counts.min()), float(counts.max())
-    scaled = (counts.astype(np.float32) - low) / (high - low + 1e-7)
-    return np.ascontiguousarray(np.moveaxis(scaled, 0, -1), dtype=np.float32)
-
-
-def scaled_target(scene: SimScene) -> np.ndarray:
-    """Return the ideal image between zero and one, (2y, 2x, 1) float32.
-
-    An image beside the sample stays empty instead of showing rounding errors.
-    """
-    low, high = float(scene.target.min()), float(scene.target.max())
-    span = max(high - low, scene.faint, 1e-7)
-    return ((scene.target - low) / span)[..., None].astype(np.float32)
-
-
-def _corner(rng: np.random.Generator) -> tuple[int, int]:
-    row, column = rng.integers(512, size=2)
-    return int(row), int(column)
 
 
 def _elsewhere(rng: np.random.Generator, sample: np.ndarray) -> np.ndarray:

@@ -12,13 +12,14 @@ from zoo.core.grid import Grid
 from zoo.core.processing import Operation
 from zoo.core.products import Image, Movie, Panel, Product, Table
 from zoo.tasks.conditions import fine_sizes_nm, pixel_size_warnings
+from zoo.tasks.light import Light, LightOptions, Unit
 from zoo.tasks.localization import add_gaussians, add_histogram, localize
 from zoo.tasks.refining import Refinement, RefineOptions
 from zoo.tasks.rendering import RenderOptions
 from zoo.tasks.uncertainty import UNCALIBRATED, Errors, fit_errors
 
 
-class DensityOptions(RefineOptions, RenderOptions):
+class DensityOptions(LightOptions, RefineOptions, RenderOptions):
     """What a user may decide about localizations."""
 
     threshold: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -111,6 +112,7 @@ class Density(Task):
             gaussian=gaussian,
             picasso=chosen.picasso,
             refinement=Refinement(chosen, recording) if chosen.refine else None,
+            light=_light(recording, contract, chosen),
         )
 
     def uncalibrated(self) -> Self:
@@ -151,6 +153,22 @@ class Density(Task):
         return f"{grid.scale('x')}x finer density; localizations x, y{depth}"
 
 
+def _light(
+    recording: Recording, contract: Contract, options: DensityOptions
+) -> Light | None:
+    """Return what measures localizations, where spots in a plane can be measured."""
+    flat = contract.grid.output_space == "yx" and set(recording.sizes) == {"y", "x"}
+    if not (options.light and flat):
+        return None
+    return Light(
+        recording,
+        contract,
+        Unit(options.offset_adu, options.photons_per_adu),
+        sigma_nm=options.sigma_nm,
+        own_widths=not options.refine,
+    )
+
+
 _MEANING = {
     "reconstruction": "Localizations per pixel, all frames",
     "gaussian": "Localizations as Gaussians of their uncertainty, all frames",
@@ -172,10 +190,12 @@ class _Localizing:
         gaussian: bool,
         picasso: bool,
         refinement: Refinement | None,
+        light: Light | None,
     ) -> None:
         self._task, self._recording, self._contract = task, recording, contract
         self._keep_density, self._gaussian = density, gaussian
         self._threshold, self._refinement = threshold, refinement
+        self._light = light
         self._pixel_nm = fine_sizes_nm(recording, contract)
         deep = "z" in contract.grid.output_space
         self._axes = "zyx" if deep else "yx"
@@ -242,10 +262,15 @@ class _Localizing:
             z_step_nm=self._pixel_nm.get("z"),
             z_first_nm=self._task.z_first_nm,
         )
-        yield Table("localizations", rows, movie=self._movie)
+        done = rows if self._light is None else self._light.take(frames, rows, first)
+        if done is not None:
+            yield Table("localizations", done, movie=self._movie)
 
     def finish(self) -> Iterator[Product]:
-        """Yield the image of the table and, if wanted, the sum of all densities."""
+        """Yield the last rows, their image and, if wanted, the sum of all densities."""
+        rest = None if self._light is None else self._light.rest()
+        if rest is not None:
+            yield Table("localizations", rest, movie=self._movie)
         drawn = "gaussian" if self._gaussian else "reconstruction"
         images = [("reconstruction", self._image, drawn)]
         images += [("density", self._sum, "density")] if self._keep_density else []
@@ -295,6 +320,8 @@ class _Localizing:
                 else "spread of the response, calibrated on simulated movies",
                 "rms_nm": round(mean, 2) if self._rows else None,
             }
+        if self._light is not None:
+            report["light"] = self._light.report()
         if self._refinement is None:
             return report
         fit = self._refinement.report()

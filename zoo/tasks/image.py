@@ -19,6 +19,7 @@ from zoo.tasks.conditions import (
     plain_number,
 )
 from zoo.tasks.consistency import CONSISTENCY, MEANING, widest_px
+from zoo.tasks.raw_comparison import RAW_ERROR_MAP, raw_comparison
 from zoo.tasks.uncertainty import UNCALIBRATED, Errors
 
 ERROR_MAP = (
@@ -212,6 +213,7 @@ class _Restoring:
         self._comparison: Comparison | None = None
         if no_map is None or match:
             self._comparison = Comparison(match=match, widest_px=widest_px(contract))
+        self._raw = raw_comparison(recording, contract) if no_map is None else None
         grid = contract.grid
         self._fine_nm = fine_sizes_nm(recording, contract)
         self._pixel_nm = self._fine_nm
@@ -231,11 +233,16 @@ class _Restoring:
     ) -> Iterator[Product]:
         """Compare further images with their input and hand them on."""
         errors = alike = None
+        told = ERROR_MAP
         sigma = self._sigma(output)
         if self._comparison is not None:
             references = self._recording.reference(frames)
             if references is not None:
+                made = output
                 output, errors = self._comparison.add(references, output)
+                if self._raw is not None:
+                    told = RAW_ERROR_MAP
+                    self._raw.write(frames, made, errors, first)
                 alike = self._comparison.agreement
                 if sigma is not None and self._match:
                     gains = self._comparison.metrics[-len(output) :, :, 3]
@@ -252,7 +259,7 @@ class _Restoring:
         deep = "z" in self._axes
         yield self._image("volume" if deep else "image", output)
         if errors is not None:
-            yield self._image("error_map", errors, ERROR_MAP)
+            yield self._image("error_map", errors, told)
         if alike is not None:
             yield self._image("consistency", alike, CONSISTENCY)
         if sigma is not None:
@@ -282,7 +289,7 @@ class _Restoring:
         if resampling is not None:
             scale = self._contract.grid.scale("x")
             array = resampling.back(array, scale=scale, axes=self._axes)
-            if name == "uncertainty":  # the interpolation overshoots
+            if name in ("error_map", "uncertainty"):  # the interpolation overshoots
                 array = np.maximum(array, 0)
         return Image(
             name,
@@ -322,7 +329,8 @@ class _Restoring:
             report["error_map"] = {"skipped": self._no_map}
         else:
             report["error_map"] = comparison.summary(self._fine_nm.get("x"))
-            report["error_map"]["meaning"] = ERROR_MAP_MEANING
+            plain = {"compared_with": "widefield", "meaning": ERROR_MAP_MEANING}
+            report["error_map"] |= self._raw.report() if self._raw else plain
             if widest_px(self._contract) is not None:
                 agreements = comparison.agreements()
                 report["consistency"] = agreements | {"meaning": MEANING}

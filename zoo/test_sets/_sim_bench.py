@@ -15,7 +15,8 @@ from zoo.physics.camera import Scmos
 from zoo.physics.illumination import draw_pattern, sim_images, widefield_image
 from zoo.physics.optics import Optics, otf_grid
 from zoo.physics.sim_reconstruction import SCALE
-from zoo.simulate.sim_images import MARGIN_PX, SimPairs, ideal_image, scaled_counts
+from zoo.simulate.sim_images import MARGIN_PX, SimPairs
+from zoo.simulate.sim_scenes import ideal_image, scaled_counts
 
 _SENSOR = 11  # of the camera; no training draws it
 

@@ -24,13 +24,8 @@ from zoo.physics.camera import Camera
 from zoo.physics.illumination import Pattern
 from zoo.physics.optics import Optics
 from zoo.physics.specimens import SPECIMENS, Structure
-from zoo.simulate.sim_images import (
-    SimPairs,
-    SimScene,
-    expose,
-    scaled_counts,
-    scaled_target,
-)
+from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_scenes import SimScene, expose, scaled_counts, scaled_target
 
 SIGNAL_LEVELS = (15.0, 25.0, 40.0, 60.0, 95.0, 150.0, 240.0, 380.0, 600.0)
 """Nine signal levels over the range of BioSR, photons per pixel on the structure."""

@@ -7,7 +7,8 @@
 were simulated by the sources of the packages at 2ec9a3e; the outputs are those of that
 commit, ONNX Runtime 1.31 on an AVX512 machine, except ``movie_fast``, recorded anew
 with the weights for crowded filaments, ``raw``, recorded anew when the illumination
-pattern of the recording was told to every tile, and those of regions, which came later.
+pattern of the recording was told to every tile and when its error map began to compare
+raw frames, and those of regions, which came later.
 """
 
 import json

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from zoo.core.contract import Contract
+from zoo.core.frame_pattern import FramePattern
 from zoo.core.sim_pattern import PixelPattern
 from zoo.inputs.frame_order import ORDERS, Order, order_warning, swapped
 from zoo.inputs.recording import StackRecording
+from zoo.physics.illumination import PHASES
 from zoo.physics.pattern_search import (
     Peaks,
     Window,
@@ -37,6 +39,7 @@ LEAST_PX = 32
 
 _TIMES = 3  # points of time that are looked at
 _JUDGED = 4  # of them are judged by the sums of their frames
+_TURNED = 64  # points of time whose own phases are kept
 _USUAL = (0.28, 0.43)  # cut-off and attenuation where no pattern is visible
 _LENGTH = 0.26  # of a pattern vector there, cycles per pixel
 
@@ -81,7 +84,7 @@ class SimRecording(StackRecording):
         self._order: Order | None = order
         self._wanted: Order = wanted
         self._used = False
-        self._turned: tuple[int, PixelPattern] | None = None
+        self._turned: dict[int, np.ndarray] = {}
         self._training = contract.training
 
     @cached_property
@@ -162,20 +165,45 @@ class SimRecording(StackRecording):
             vectors = _LENGTH * np.stack([np.sin(turns), np.cos(turns)], axis=1)
             nothing = np.zeros(ORIENTATIONS)
             known = PixelPattern(vectors, nothing, nothing, *_USUAL)
-        elif pattern.steady_in_time:
-            known = pattern.for_network()
         else:
-            known = self._at(frame, pattern)
+            known = pattern.for_network(self._phases_at(frame, pattern))
         return known.row((y, x), (height, width))
 
-    def _at(self, frame: int, pattern: RecordingPattern) -> PixelPattern:
-        """Return the pattern with the phases of one point of time."""
-        if self._turned is None or self._turned[0] != frame:
+    def frame_pattern(self, frame: int) -> FramePattern | None:
+        """Return the pattern of the frames that the network takes at a point of time.
+
+        None where no pattern is visible, or parts of the field disagree about it.
+        """
+        pattern = self.pattern
+        if pattern is None or not pattern.steady_in_space:
+            return None
+        phases = self._phases_at(frame, pattern)
+        first = pattern.for_network(phases).phases_rad
+        equal = first[:, None] + 2 * np.pi * np.arange(PHASES) / PHASES
+        if self._phases != PHASES or not pattern.equal_steps:
+            phases = equal  # frames are rewritten
+        phases = np.where(pattern.visible[:, None], phases, equal)
+        channels = np.arange(ORIENTATIONS * PHASES).reshape(ORIENTATIONS, PHASES)
+        return FramePattern(
+            channels if self._wanted == "angle-major" else channels.T,
+            pattern.vectors,
+            phases,
+            np.where(pattern.visible, pattern.modulations, 0.0),
+            pattern.cutoff,
+            pattern.attenuation,
+        )
+
+    def _phases_at(self, frame: int, pattern: RecordingPattern) -> np.ndarray:
+        """Return the phases of one point of time, (orientation, phase)."""
+        if pattern.steady_in_time:
+            return pattern.phases_rad
+        if frame not in self._turned:
             raw = self.stack.read(frame, frame + 1)[0]
             windows = self._windows(raw, self.reading.order, frame)
-            phases = phases_at(chosen(windows), pattern)
-            self._turned = frame, pattern.for_network(phases)
-        return self._turned[1]
+            self._turned[frame] = phases_at(chosen(windows), pattern)
+            while len(self._turned) > _TURNED:
+                del self._turned[next(iter(self._turned))]
+        return self._turned[frame]
 
     def warnings(self) -> list[str]:
         """Return what a user should know, what the pattern says included."""

@@ -17,6 +17,7 @@ from zoo.core.sim_pattern import (
     PHASORS,
     VECTORS,
 )
+from zoo.layers.dft import Tensor
 from zoo.layers.sim.components import ORIENTATIONS
 from zoo.layers.sim.pattern import PatternEstimate
 
@@ -45,13 +46,36 @@ def through_entrance(pattern: PatternEstimate) -> PatternEstimate:
         ops.reshape(pattern.attenuation, (-1, 1)),
     )
     row = layers.Concatenate(dtype="float32", name=ENTRANCE)(parts)
-    return pattern._replace(
+    return _read(row, clarity=pattern.clarity, gate=pattern.gate)
+
+
+def _read(row: Tensor, *, clarity: Tensor, gate: Tensor) -> PatternEstimate:
+    return PatternEstimate(
         vectors=ops.reshape(row[:, VECTORS], (-1, ORIENTATIONS, 2)),
         phasors=ops.reshape(row[:, PHASORS], (-1, ORIENTATIONS, 2)),
         modulation=row[:, MODULATION],
         cutoff=ops.reshape(row[:, CUTOFF], (-1,)),
         attenuation=ops.reshape(row[:, ATTENUATION], (-1,)),
+        clarity=clarity,
+        gate=gate,
     )
+
+
+def told(frames: Tensor) -> PatternEstimate:
+    """Return the pattern that the last channel holds, without looking at the others.
+
+    Parameters
+    ----------
+    frames : (b, y, x, c + 1)
+        From `zoo.core.sim_pattern.beside`.
+
+    Returns
+    -------
+    pattern : PatternEstimate
+        As told, and as clear as it is modulated.
+    """
+    row = frames[:, 0, :LENGTH, -1]
+    return _read(row, clarity=row[:, MODULATION], gate=ops.sign(row[:, MODULATION]))
 
 
 def enterable(model: keras.Model) -> keras.Model | None:

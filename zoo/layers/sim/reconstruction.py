@@ -20,7 +20,7 @@ from zoo.layers.sim.components import (
     mean_length,
     plane_waves,
 )
-from zoo.layers.sim.entrance import through_entrance
+from zoo.layers.sim.entrance import through_entrance, told
 from zoo.layers.sim.maps import as_map, window
 from zoo.layers.sim.pattern import PatternEstimate, estimate_pattern
 from zoo.layers.sim.transfer import transfer
@@ -37,16 +37,21 @@ REGULARISATIONS = (0.03, 0.08)
 MAPS = 1 + SCALE**2 * len(REGULARISATIONS)
 """Feature maps of `reconstructions`: as many as there are raw frames."""
 
+FRAMES = ORIENTATIONS * PHASES
+
 _PADDING = 16  # camera pixels that frames are continued by on every side
 
 
-def reconstructions(frames: Tensor) -> list[Tensor]:
-    """Return widefield and blind SIM reconstructions of raw frames, on their own grid.
+def reconstructions(frames: Tensor, *, informed: bool = False) -> list[Tensor]:
+    """Return widefield and SIM reconstructions of raw frames, on their own grid.
 
     Parameters
     ----------
-    frames : (b, y, x, 9)
+    frames : (b, y, x, 9 or 10)
         Three phases of the first orientation, then of the second, then of the third.
+    informed
+        Whether a tenth channel holds the pattern, as in `zoo.layers.sim.entrance.told`;
+        it is estimated from the frames otherwise.
 
     Returns
     -------
@@ -54,8 +59,11 @@ def reconstructions(frames: Tensor) -> list[Tensor]:
         `MAPS` of (b, y, x, 1): the mean of the frames, and for every parameter of
         `REGULARISATIONS` the four fine pixels in a camera pixel, row by row.
     """
-    mean, cosine, sine = components(frames)
-    pattern = through_entrance(estimate_pattern(mean, cosine, sine))
+    mean, cosine, sine = components(frames[..., :FRAMES])
+    if informed:
+        pattern = told(frames)
+    else:
+        pattern = through_entrance(estimate_pattern(mean, cosine, sine))
     maps = [mean]
     for image in reconstruct(mean, cosine, sine, pattern, REGULARISATIONS):
         maps += [

@@ -77,8 +77,8 @@ PUBLISHED = {
         "54c4eb2a58311e5cb4e2374c63c127ebb124b7010603ccfe2e429b20044af10a",
     ),
     "dfcan_sim": (
-        "00d76dbde558087d8509f52effd7c29cad9b5277dac909e283b9d4deea347f1b",
-        "b3b144d2c54b88f02f6bd44f93b6738b5b2cfff636d159f1648ebfb404cdd049",
+        "87bb16573ade701b7c991f985c10def93013e756c762fb1e8b9c3f12b99a6322",
+        "5535d3373734e2b973c63b516892a9fa5a11a7dde72f3a06d2bb0511e98ce333",
     ),
     "dfcan_widefield": (
         "c76d863d9270c697ca667cbb2857373921f389f638bb2ce0e1e446895e41ef71",

@@ -12,7 +12,6 @@ from zoo.recipes.dfcan import (
     AS_SCORED,
     DFCAN_SIM,
     DFCAN_WIDEFIELD,
-    FIELD_PX,
     PATCH_PX,
     SPECTRUM_PX,
     ahead_in_widefield,
@@ -36,42 +35,30 @@ GAN = Adversarial(
 """Pixels as DFCAN has them, and the critic that sees the image alone."""
 
 
-def budgets(patch_px: int) -> dict[BudgetName, Budget]:
-    """Return trainings, which start from the published weights of DFCAN.
-
-    The one on a GPU sees whole tiles in a single stage: every change of the graph or of
-    a size is compiled anew.
-
-    Parameters
-    ----------
-    patch_px
-        Edge of the patches of the training on small machines, camera px.
-    """
-    return {
-        "smoke": Budget(
-            stages=critic_stages((2, 1, 1), steps=12, batch=2, crop_px=32, fewer=4),
-            learning_rate=5e-4,
-            warmup_steps=4,
-            validation_samples=2,
-        ),
-        "cpu": Budget(
-            stages=critic_stages(
-                (8, 16, 4), steps=100, batch=2, crop_px=patch_px, fewer=4
-            ),
-            learning_rate=3e-4,
-            mixed_precision=True,
-            validation_samples=8,
-            hours=2.0,
-            workers=2,
-        ),
-        "gpu": Budget(
-            stages=(Stage(epochs=40, steps=75, batch_size=4),),
-            learning_rate=3e-4,
-            hours=0.11,
-            workers=3,
-        ),
-    }
-
+BUDGETS: dict[BudgetName, Budget] = {
+    "smoke": Budget(
+        stages=critic_stages((2, 1, 1), steps=12, batch=2, crop_px=32, fewer=4),
+        learning_rate=5e-4,
+        warmup_steps=4,
+        validation_samples=2,
+    ),
+    "cpu": Budget(
+        stages=critic_stages((8, 16, 4), steps=100, batch=2, crop_px=PATCH_PX, fewer=4),
+        learning_rate=3e-4,
+        mixed_precision=True,
+        validation_samples=8,
+        hours=2.0,
+        workers=2,
+    ),
+    "gpu": Budget(
+        stages=(Stage(epochs=40, steps=75, batch_size=4),),
+        learning_rate=3e-4,
+        hours=0.11,
+        workers=3,
+    ),
+}
+"""Trainings, which start from the published weights of DFCAN.  The one on a GPU sees
+whole tiles in a single stage: every change of graph or size is compiled anew."""
 
 DFGAN_SIM = DFCAN_SIM.override(
     name="dfgan_sim",
@@ -84,7 +71,7 @@ DFGAN_SIM = DFCAN_SIM.override(
     network=DFGAN_RECONSTRUCTED,
     options=OPTIONS,
     objective=GAN,
-    budgets=budgets(FIELD_PX),
+    budgets=BUDGETS,
     seed=2022,
 )
 
@@ -99,7 +86,7 @@ DFGAN_WIDEFIELD = DFCAN_WIDEFIELD.override(
     network=DFGAN,
     options=OPTIONS,
     objective=GAN,
-    budgets=budgets(PATCH_PX),
+    budgets=BUDGETS,
     acceptance=ahead_in_widefield(dim_ssim=-0.005),
     seed=2022,
 )

@@ -83,7 +83,9 @@ def check_fit(
     for letter, size in grid.output_size(sizes).items():
         assert target.shape[grid.output_axes.index(letter)] == size
     if "c" in grid.input_axes:
-        assert frame.shape[grid.input_axes.index("c")] == len(grid.channels)
+        # a network that is told of the pattern takes it in a channel of its own
+        told = (source or recipe.source).training_options().get("informed", False)
+        assert frame.shape[grid.input_axes.index("c")] == len(grid.channels) + told
     if "c" in grid.output_axes:
         assert target.shape[grid.output_axes.index("c")] == len(grid.outputs)
     for array in pair:

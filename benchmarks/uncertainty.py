@@ -1,4 +1,4 @@
-"""What tells the error of an image best: views, noise, brightness or the SQUIRREL map.
+"""What tells the error of an image best: views, noise, brightness or the error map.
 
 Rank correlation with the true error, per pixel and per resolution element, on scenes
 that no package is scored on; what `zoo.tasks.image` does follows from it.
@@ -54,7 +54,7 @@ def _candidates(predictor, case, result) -> Iterator[tuple[str, np.ndarray]]:
     image = np.asarray(result.image, float)
     yield "brightness", np.abs(image)
     if "error_map" in result.images:
-        yield "SQUIRREL map", np.asarray(result.images["error_map"].array, float)
+        yield "error map", np.asarray(result.images["error_map"].array, float)
     recording = predictor._open(case.input, case.pixel_size_nm)
     try:
         _, frames = next(iter(recording.chunks(1)))

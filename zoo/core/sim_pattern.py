@@ -8,7 +8,7 @@ override, filled with zeros, which mean "unknown".  Programs that know only the 
 see one input, the frames.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -33,6 +33,9 @@ ATTENUATION = slice(16, 17)
 frequencies in units of the cut-off."""
 LENGTH = 17
 """Numbers in a row."""
+
+_USUAL = (0.28, 0.43)  # cut-off and attenuation where no pattern is visible
+_USUAL_LENGTH = 0.26  # of a pattern vector there, cycles per pixel
 
 
 def beside(frames: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -76,6 +79,17 @@ class PixelPattern(NamedTuple):
     """Cut-off of the microscope, cycles per pixel."""
     attenuation: float
     """Attenuation of its OTF, as in `ATTENUATION`."""
+
+    @classmethod
+    def nothing_known(cls) -> Self:
+        """Return what a network is told where no pattern is visible.
+
+        The vectors' length limits the frequencies of the sharpened mean.
+        """
+        turns = np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS
+        vectors = _USUAL_LENGTH * np.stack([np.sin(turns), np.cos(turns)], axis=1)
+        nothing = np.zeros(ORIENTATIONS)
+        return cls(vectors, nothing, nothing, *_USUAL)
 
     def row(self, start: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
         """Return the row for a tile, (`LENGTH`,) float32.

@@ -17,12 +17,6 @@ from zoo.physics.resynthesis import resynthesis
 _EQUAL_RAD = 0.35
 """Deviation from equal phase steps beyond which frames are rewritten."""
 
-_UNKNOWN = (0.28, 0.43)
-"""Cut-off, cycles per pixel, and attenuation where no pattern is visible."""
-
-_UNKNOWN_LENGTH = 0.26
-"""Length of a pattern vector there, cycles per pixel."""
-
 
 class PatternErrors(Config):
     """How far what is told of a pattern is from the truth."""
@@ -73,11 +67,11 @@ class PatternErrors(Config):
         """
         count = len(pattern.modulations)
         steps = steps_of(pattern)
-        rising = np.where(np.sin(steps[:, 1]) > 0, 1.0, -1.0)
+        rising = rising_of(steps)
         pixel_um = optics.pixel_nm / 1000
-        vectors = rising[:, None] * pattern.vectors_per_um() * pixel_um
+        vectors = rising * pattern.vectors_per_um() * pixel_um
         equal = 2 * np.pi * np.arange(PHASES) / PHASES
-        seen = rising[:, None] * np.array(pattern.phases_rad)[:, :PHASES]
+        seen = rising * np.array(pattern.phases_rad)[:, :PHASES]
         if not nearly_equal(steps):  # frames are rewritten, the first as it is
             seen = seen[:, :1] + equal
         phases = np.angle(np.exp(1j * (seen - equal)).sum(axis=1))
@@ -97,18 +91,16 @@ class PatternErrors(Config):
         blur_um = optics.blur_nm / 1000
         attenuation = 2 * (np.pi * blur_um * optics.cutoff_per_um) ** 2
         attenuation = attenuation * np.exp(rng.normal(0, self.attenuation))
-        vectors = vectors + off
-        if not known.any():
-            turns = np.pi * np.arange(count) / count
-            vectors = _UNKNOWN_LENGTH * np.stack([np.sin(turns), np.cos(turns)], 1)
-            cutoff, attenuation = _UNKNOWN
-        return PixelPattern(
-            vectors,
+        pattern_told = PixelPattern(
+            vectors + off,
             phases,
             np.where(known, np.minimum(modulations, 1.5), 0.0),
             float(cutoff),
             float(attenuation),
-        ).row((0, 0), (size_px, size_px))
+        )
+        if not known.any():
+            pattern_told = PixelPattern.nothing_known()
+        return pattern_told.row((0, 0), (size_px, size_px))
 
 
 def steps_of(pattern: Pattern) -> np.ndarray:
@@ -117,12 +109,15 @@ def steps_of(pattern: Pattern) -> np.ndarray:
     return phases - phases[:, :1]
 
 
+def rising_of(steps_rad: np.ndarray) -> np.ndarray:
+    """Return 1 where phases rise along an orientation's frames, else -1, (n, 1)."""
+    return np.where(np.sin(steps_rad[:, 1:2]) > 0, 1.0, -1.0)
+
+
 def nearly_equal(steps_rad: np.ndarray) -> bool:
     """Tell whether steps are equal but for what frames are not rewritten for."""
     count = steps_rad.shape[1]
-    away = steps_rad - np.sign(np.sin(steps_rad[:, 1:2])) * (
-        2 * np.pi * np.arange(count) / count
-    )
+    away = steps_rad - rising_of(steps_rad) * (2 * np.pi * np.arange(count) / count)
     return bool(np.abs(np.angle(np.exp(1j * away))).max() < _EQUAL_RAD)
 
 
@@ -134,5 +129,4 @@ def rewritten(frames: np.ndarray, pattern: Pattern) -> np.ndarray:
     steps = steps_of(pattern)
     if nearly_equal(steps):
         return frames
-    rising = np.where(np.sin(steps[:, 1:2]) > 0, 1.0, -1.0)
-    return (frames @ resynthesis(rising * steps)).astype(np.float32)
+    return (frames @ resynthesis(rising_of(steps) * steps)).astype(np.float32)

@@ -40,8 +40,6 @@ LEAST_PX = 32
 _TIMES = 3  # points of time that are looked at
 _JUDGED = 4  # of them are judged by the sums of their frames
 _TURNED = 64  # points of time whose own phases are kept
-_USUAL = (0.28, 0.43)  # cut-off and attenuation where no pattern is visible
-_LENGTH = 0.26  # of a pattern vector there, cycles per pixel
 
 
 class Reading(NamedTuple):
@@ -160,11 +158,7 @@ class SimRecording(StackRecording):
         self._used = True
         (y, x), (height, width) = start, size
         if pattern is None:
-            # the vectors' length limits the frequencies of the sharpened mean
-            turns = np.pi * np.arange(ORIENTATIONS) / ORIENTATIONS
-            vectors = _LENGTH * np.stack([np.sin(turns), np.cos(turns)], axis=1)
-            nothing = np.zeros(ORIENTATIONS)
-            known = PixelPattern(vectors, nothing, nothing, *_USUAL)
+            known = PixelPattern.nothing_known()
         else:
             known = pattern.for_network(self._phases_at(frame, pattern))
         return known.row((y, x), (height, width))

@@ -2,12 +2,18 @@
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # every worker keeps a core busy; waiting threads would take those of the others
+    for _name in ("OMP_NUM", "OPENBLAS_NUM", "TF_NUM_INTRAOP", "TF_NUM_INTEROP"):
+        os.environ.setdefault(f"{_name}_THREADS", "1")
 
 RECIPES = Path(__file__).parent / "data" / "recipes"
 

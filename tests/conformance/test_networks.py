@@ -68,10 +68,23 @@ UNPUBLISHED = {name for name in catalog.recipes() if not (SPECS / name).is_dir()
 """Recipes without a package: their networks are tested when there is time."""
 
 
+def siblings() -> set[str]:
+    """Return the promises whose network an earlier, published one is built from."""
+    first: dict[str, str] = {}
+    for name, promise in PROMISES.items():
+        if name not in UNPUBLISHED:
+            first.setdefault(promise.network.name, name)
+    return {n for n, p in PROMISES.items() if first.get(p.network.name, n) != n}
+
+
+RARE = UNPUBLISHED | siblings()
+"""What is tested when there is time: the same network with other options or grid."""
+
+
 def when_there_is_time(names: list[str]) -> list[Any]:
-    """Return parameters of which those of unpublished recipes are slow."""
+    """Return parameters of which the rare ones are slow."""
     slow = pytest.mark.slow
-    return [pytest.param(n, marks=slow) if n in UNPUBLISHED else n for n in names]
+    return [pytest.param(n, marks=slow) if n in RARE else n for n in names]
 
 
 def sees_far(promise: Promise) -> bool:
@@ -85,7 +98,7 @@ every_support = pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=pytest.mark.slow)
-        if sees_far(promise) or name in UNPUBLISHED
+        if sees_far(promise) or name in RARE
         else name
         for name, promise in PROMISES.items()
     ],

@@ -270,7 +270,14 @@ def test_the_results_are_networks_for_use_and_arrays(name, runs):
     assert all((folder / file).is_file() for file in further)
 
 
-@every_case
+@pytest.mark.parametrize(
+    "name",
+    [
+        # the same loop as for one critic
+        pytest.param(n, marks=pytest.mark.slow) if n == "adversarial-many" else n
+        for n in CASES
+    ],
+)
 def test_an_interrupted_training_ends_bit_for_bit_as_another(name, runs, tmp_path):
     def stop(done, _total, _figures):
         if done in (1, 3):  # in the middle of either stage

@@ -1,8 +1,6 @@
 """Checkpoints whose checksums are right, and which would take hours or odd shapes."""
 
-import importlib.util
-from pathlib import Path
-
+import bundles
 import numpy as np
 import pytest
 
@@ -13,18 +11,8 @@ from zoo.core.errors import BadInput
 CONTENT = np.arange(6, dtype="<f4").tobytes()
 
 
-@pytest.fixture(scope="module")
-def bundles():
-    """Return the module that writes checkpoints, which belongs to no package."""
-    path = Path(__file__).with_name("bundles.py")
-    spec = importlib.util.spec_from_file_location("bundles", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def write(bundles, tmp_path):
+def write(tmp_path):
     """Return what writes a checkpoint of one tensor, with further blocks."""
 
     def written(shape, *, content=CONTENT, further=(), handles=None):
@@ -54,7 +42,7 @@ def test_axes_that_nothing_stored_bounds_are_refused(write):
         read_bundle(write((0, 2**62, 2**62), content=b""))
 
 
-def test_a_block_without_entries_is_not_read_again_and_again(bundles, write):
+def test_a_block_without_entries_is_not_read_again_and_again(write):
     empty = bundles.block([])
     found, _ = read_bundle(write((2, 3), further=[empty]))
     assert list(found) == ["a"]

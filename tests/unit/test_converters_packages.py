@@ -1,8 +1,6 @@
 """A converted checkpoint as a package: the authors' numbers, and no claim beyond."""
 
-import importlib.util
-from pathlib import Path
-
+import dfcan_program as program
 import h5py
 import numpy as np
 import pytest
@@ -20,18 +18,6 @@ from zoo.predict.contract import read_contract
 from zoo.predict.predictor import Predictor
 
 TILE = 24
-
-
-def _program():
-    """Return the module that renders the authors' program in NumPy."""
-    path = Path(__file__).with_name("test_converters_dfcan.py")
-    spec = importlib.util.spec_from_file_location("authors_program", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-program = _program()
 
 
 @pytest.fixture(scope="module")

@@ -223,38 +223,43 @@ def test_a_batch_is_drawn_from_its_own_generator():
     assert np.array_equal(targets, [pair[1] for pair in expected])
 
 
-def test_processes_simulate_what_one_does():
+@pytest.fixture(scope="module")
+def pool():
+    """Two processes that simulate; what takes time is to begin them."""
+    with simulators(2) as started:
+        yield started
+
+
+def test_one_process_needs_no_further():
+    with simulators(1) as none:
+        assert none is None
+
+
+def test_processes_simulate_what_one_does(pool):
     source = DensityFrames(crop_px=8)
     alone = Batches(source, seed=1, epoch=0, steps=5, batch_size=2)
-    with simulators(2) as pool:
-        assert pool is not None
-        ahead = Batches(
-            source, seed=1, epoch=0, steps=5, batch_size=2, pool=pool, ahead=3
-        )
-        # Keras may ask for the first batch twice
-        for index in (0, 0, 1, 2, 3, 4):
-            for one, two in zip(alone[index], ahead[index], strict=True):
-                assert np.array_equal(one, two)
-    with simulators(1) as pool:
-        assert pool is None
+    ahead = Batches(source, seed=1, epoch=0, steps=5, batch_size=2, pool=pool, ahead=3)
+    # Keras may ask for the first batch twice
+    for index in (0, 0, 1, 2, 3, 4):
+        for one, two in zip(alone[index], ahead[index], strict=True):
+            assert np.array_equal(one, two)
 
 
-def test_the_next_epoch_is_begun_while_one_ends():
+def test_the_next_epoch_is_begun_while_one_ends(pool):
     source = DensityFrames(crop_px=8)
     numbers = {"seed": 1, "batch_size": 2, "ahead": 3}
     alone = Batches(source, epoch=1, steps=3, **numbers)
-    with simulators(2) as pool:
-        first = Batches(source, epoch=0, steps=4, pool=pool, **numbers)
-        second = Batches(source, epoch=1, steps=3, pool=pool, **numbers)
-        first.steps, first.following = 2, second
-        assert len(first) == 2
-        first[0]
-        assert sorted(second._coming) == [0]
-        first[1]
-        assert sorted(second._coming) == [0, 1]
-        for index in range(3):
-            for one, two in zip(alone[index], second[index], strict=True):
-                assert np.array_equal(one, two)
+    first = Batches(source, epoch=0, steps=4, pool=pool, **numbers)
+    second = Batches(source, epoch=1, steps=3, pool=pool, **numbers)
+    first.steps, first.following = 2, second
+    assert len(first) == 2
+    first[0]
+    assert sorted(second._coming) == [0]
+    first[1]
+    assert sorted(second._coming) == [0, 1]
+    for index in range(3):
+        for one, two in zip(alone[index], second[index], strict=True):
+            assert np.array_equal(one, two)
 
 
 WORKERS = """

@@ -21,6 +21,20 @@ class Origin(NamedTuple):
     """Distance of its first column, nm."""
 
 
+@runtime_checkable
+class Readable(Protocol):
+    """What frames can be read from in any order."""
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        ...
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return frames, (t, [z,] y, x, c) float32."""
+        ...
+
+
 class Recording(Protocol):
     """An open recording, read as a network takes its frames.
 

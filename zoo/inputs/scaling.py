@@ -10,11 +10,11 @@ for spots, `image_scales` for images that are sampled at Nyquist's rate.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from zoo.core.errors import BadInput
+from zoo.core.prediction import Readable
 from zoo.core.scaling import (
     IMAGE_BLANK_SIGMAS,
     IMAGE_BLANK_SPAN,
@@ -34,19 +34,6 @@ HIGH_PERCENTILE = 98.0
 # Minimum and maximum of a frame are those after a 3 x 3 median filter, which no
 # single hot or dead pixel survives.
 _SIGMA_OF_DEVIATION = 1.4826  # of a Gaussian, per median absolute deviation
-
-
-class Readable(Protocol):
-    """What is needed of a recording."""
-
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        ...
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Return frames, (t, [z,] y, x, c) float32."""
-        ...
 
 
 @dataclass(frozen=True)

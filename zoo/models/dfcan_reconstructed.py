@@ -8,14 +8,13 @@ estimated from the frames, nine maps as well.
 
 import keras
 import numpy as np
-from keras import layers
 
 from zoo.core import papers
 from zoo.core.network import Network
 from zoo.layers.attention import Spectrum
-from zoo.layers.dfcan_trunk import dfcan_trunk, entrance
 from zoo.layers.resize import Convention
-from zoo.layers.sim.reconstruction import FRAMES, MAPS, SCALE, reconstructions
+from zoo.layers.sim.reconstruction import MAPS, SCALE
+from zoo.layers.sim.trunk import reconstructed_trunk
 
 SHOWN = (7.0, -4.6)
 """Gain and bias before the sigmoid with which a reconstruction is nearest to the
@@ -53,7 +52,6 @@ def dfcan_reconstructed(
         Convention of the resizing of spectra; the authors' program is ``legacy``.
     spectrum_px
         Height and width that spectra are resized to before they are weighed.
-
     informed
         Whether the pattern comes in a tenth channel instead of being estimated, as in
         training; see `zoo.layers.sim.entrance.told`.
@@ -68,22 +66,19 @@ def dfcan_reconstructed(
     ValueError
         If a number is too small or an option unknown.
     """
-    channels = FRAMES + informed
-    image, basis = entrance(
-        channels, tile, spectrum_px, spectrum=spectrum, resize=resize
-    )
-    join = layers.Concatenate(dtype="float32", name="reconstructions")
-    restored = dfcan_trunk(
-        join(reconstructions(image, informed=informed)),
-        basis,
-        scale=SCALE,
+    return reconstructed_trunk(
+        "dfcan_reconstructed",
+        tile=tile,
         width=width,
         groups=groups,
         blocks=blocks,
         gamma=gamma,
+        spectrum=spectrum,
+        resize=resize,
+        spectrum_px=spectrum_px,
+        informed=informed,
         dtype=dtype,
     )
-    return keras.Model(image, restored, name="dfcan_reconstructed")
 
 
 def show_reconstruction(model: keras.Model) -> None:

@@ -6,14 +6,13 @@ reconstruction that `zoo.models.dfcan_reconstructed` has.
 """
 
 import keras
-from keras import layers
 
 from zoo.core import papers
 from zoo.core.network import Network
 from zoo.layers.attention import Spectrum
 from zoo.layers.dfcan_trunk import dfcan_trunk, entrance
 from zoo.layers.resize import Convention
-from zoo.layers.sim.reconstruction import FRAMES, SCALE, reconstructions
+from zoo.layers.sim.trunk import reconstructed_trunk
 
 
 def dfgan(
@@ -106,7 +105,6 @@ def dfgan_reconstructed(
         As for `zoo.layers.dfcan_trunk.dfcan_trunk`.
     spectrum, resize, spectrum_px
         As for `dfgan`.
-
     informed
         Whether the pattern comes in a tenth channel instead of being estimated, as in
         training; see `zoo.layers.sim.entrance.told`.
@@ -121,22 +119,19 @@ def dfgan_reconstructed(
     ValueError
         If a number is too small or an option unknown.
     """
-    channels = FRAMES + informed
-    image, basis = entrance(
-        channels, tile, spectrum_px, spectrum=spectrum, resize=resize
-    )
-    join = layers.Concatenate(dtype="float32", name="reconstructions")
-    restored = dfcan_trunk(
-        join(reconstructions(image, informed=informed)),
-        basis,
-        scale=SCALE,
+    return reconstructed_trunk(
+        "dfgan_reconstructed",
+        tile=tile,
         width=width,
         groups=groups,
         blocks=blocks,
         gamma=gamma,
+        spectrum=spectrum,
+        resize=resize,
+        spectrum_px=spectrum_px,
+        informed=informed,
         dtype=dtype,
     )
-    return keras.Model(image, restored, name="dfgan_reconstructed")
 
 
 DFGAN = Network(

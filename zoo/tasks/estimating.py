@@ -1,7 +1,7 @@
 """Estimates of single emitters under way: from the network's numbers to a table."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from zoo.physics.pupil import PupilOptics
 from zoo.tasks.conditions import pixel_size_warnings
 from zoo.tasks.rendering import Rendering
 from zoo.tasks.scrutiny import CROWDED, MISFIT, OUT_OF_RANGE, Scrutiny
+
+if TYPE_CHECKING:
+    from zoo.physics.fisher import PixelNoise
 
 _ROWS_AT_ONCE = 256
 _BINS = 64
@@ -38,10 +41,8 @@ class Estimating:
         Whether estimates are refined.
     max_misfit
         Part of an emitter's light that may be left unexplained.
-    excess_noise
-        Variance of a pixel over its photons, but for read noise.
-    read_noise_photons
-        Standard deviation of a pixel without light, photons.
+    noise
+        Of the camera's pixels.
     picasso
         Whether the table is to be written for Picasso.
     gaussian
@@ -61,9 +62,8 @@ class Estimating:
         refine: bool,
         max_misfit: float,
         picasso: bool,
-        excess_noise: float = 1.0,
-        read_noise_photons: float = 0.0,
-        gaussian: bool = False,
+        noise: "PixelNoise",
+        gaussian: bool,
     ) -> None:
         self._recording, self._contract = recording, contract
         self._columns, self._max_misfit = columns, max_misfit
@@ -83,8 +83,7 @@ class Estimating:
                 uncertainty_factor=uncertainty_factor,
                 refine=refine,
                 max_misfit=max_misfit,
-                excess_noise=excess_noise,
-                read_noise_photons=read_noise_photons,
+                noise=noise,
             )
             # the network counts pixels of the training, whatever it calls them
             lateral = self._pixel_nm / optics.pixel_nm

@@ -1,11 +1,12 @@
 """Light, width and background of a network's localizations, for other programs."""
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zoo.core.contract import Contract, Options, Range, Recording
 from zoo.core.localizations import Localizations
+from zoo.core.prediction import Readable
 
 # SciPy takes a while to import: what measures is imported where measuring begins.
 
@@ -35,15 +36,6 @@ class Unit(NamedTuple):
     """Counts of a dark pixel; None if nobody says, and offsets hold them."""
     photons_per_adu: float | None
     """Photons per count; None if nobody says, and the table holds counts."""
-
-
-@runtime_checkable
-class Readable(Protocol):
-    """A `zoo.core.contract.Recording` whose frames can be read in any order."""
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Return frames, (frame, y, x, c)."""
-        ...
 
 
 class Light:
@@ -182,9 +174,9 @@ def usual_width_nm(recording: Recording, trained: Range | None) -> tuple[float, 
 
 def _some_frames(recording: Readable) -> np.ndarray:
     """Return the middle of some frames of a recording, (t, y, x) float64."""
-    count: int = getattr(recording, "frames", 1)
     frames: list[np.ndarray] = []
-    for number in np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int)):
+    chosen = np.linspace(0, recording.frames - 1, FRAMES).round().astype(int)
+    for number in np.unique(chosen):
         frame = recording.read(int(number), int(number) + 1)[0, ..., 0]
         frames.append(
             frame[

@@ -1,6 +1,6 @@
 """Parameters of single emitters: one row of a table for every region."""
 
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,9 @@ from zoo.core.regions import Cutting
 from zoo.physics.pupil import PupilOptics
 from zoo.tasks.estimating import Estimating
 from zoo.tasks.rendering import RenderOptions
+
+if TYPE_CHECKING:
+    from zoo.physics.fisher import PixelNoise
 
 COLUMNS = tuple(
     name for name in Localizations.__dataclass_fields__ if name not in ("frame",)
@@ -35,6 +38,13 @@ class ParameterOptions(RenderOptions):
     """Standard deviation of a dark pixel, photons."""
     picasso: bool = False
     """Write localizations of a movie for Picasso, too: HDF5 and YAML."""
+
+    def noise(self) -> "PixelNoise":
+        """Return the noise of the camera's pixels, in photons."""
+        from zoo.physics.fisher import PixelNoise
+
+        variance = self.read_noise_photons**2
+        return PixelNoise(excess=self.excess_noise, read_variance_e2=variance)
 
 
 class Parameters(Task):
@@ -140,8 +150,7 @@ class Parameters(Task):
             uncertainty_factor=self.uncertainty_factor or 1.0,
             refine=chosen.refine,
             max_misfit=chosen.max_misfit,
-            excess_noise=chosen.excess_noise,
-            read_noise_photons=chosen.read_noise_photons,
+            noise=chosen.noise(),
             picasso=chosen.picasso,
             gaussian=gaussian,
         )

@@ -11,6 +11,7 @@ from zoo.physics.pupil import PupilOptics
 
 if TYPE_CHECKING:
     from zoo.physics.emitter_model import EmitterModel
+    from zoo.physics.fisher import PixelNoise
 
 # The model of the emitter needs SciPy, and who only wants to know the options of a task
 # does not: it is imported where it is drawn.
@@ -55,10 +56,8 @@ class Scrutiny:
         Whether estimates go on to the maximum of the likelihood.
     max_misfit
         Part of the light left unexplained beyond which they do not.
-    excess_noise
-        Variance of a pixel over its photons, but for read noise.
-    read_noise_photons
-        Standard deviation of a pixel without light, photons.
+    noise
+        Of the camera's pixels.
     """
 
     def __init__(
@@ -70,11 +69,10 @@ class Scrutiny:
         uncertainty_factor: float,
         refine: bool,
         max_misfit: float,
-        excess_noise: float = 1.0,
-        read_noise_photons: float = 0.0,
+        noise: "PixelNoise",
     ) -> None:
         self._optics, self._shape = optics, shape
-        self._noise = excess_noise, read_noise_photons
+        self._noise = noise
         self._max_misfit = max_misfit
         self._z_range_nm = z_range_nm
         self._factor = uncertainty_factor
@@ -83,12 +81,9 @@ class Scrutiny:
 
     def _model(self) -> "EmitterModel":
         from zoo.physics.emitter_model import known_model
-        from zoo.physics.fisher import PixelNoise
 
-        excess, read = self._noise
         model = known_model(self._optics, max(self._shape), self._z_range_nm)
-        noise = PixelNoise(excess=excess, read_variance_e2=read**2)
-        return model.resized(self._shape).with_noise(noise)
+        return model.resized(self._shape).with_noise(self._noise)
 
     def examine(
         self, columns: dict[str, np.ndarray], cuts: Cuts, *, pixel_nm: float

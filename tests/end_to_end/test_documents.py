@@ -88,6 +88,15 @@ def write_inputs(folder):
     write_beads(folder / "beads.tif")
 
 
+def write_what_came_before(folder, line):
+    """Write the table that a command of the README takes from the one above it."""
+    if "storm/localizations.csv" in line:
+        (folder / "storm").mkdir()
+        rows = [f"{n // 2},{2000 + 3 * n},{2500 + n}" for n in range(2, 600)]
+        table = "\n".join(["frame,x [nm],y [nm]", *rows, ""])
+        (folder / "storm" / "localizations.csv").write_text(table, encoding="utf-8")
+
+
 def write_beads(path):
     """Write a stack of one bead under the optics that the README's command states."""
     from zoo.physics.pupil import PupilOptics, PupilPsf
@@ -124,6 +133,7 @@ def test_every_command_is_accounted_for():
 @pytest.mark.parametrize(("document", "line"), QUICK, ids=lambda value: value[:60])
 def test_a_quick_command_runs(document, line, zoo, tmp_path, monkeypatch):
     write_inputs(tmp_path)
+    write_what_came_before(tmp_path, line)
     monkeypatch.chdir(tmp_path)
     program, *words = shlex.split(line)
     assert program == "zoo", f"{document}: {line} is neither quick nor slow"

@@ -77,8 +77,10 @@ def siblings() -> set[str]:
     return {n for n, p in PROMISES.items() if first.get(p.network.name, n) != n}
 
 
-RARE = UNPUBLISHED | siblings()
-"""What is tested when there is time: the same network with other options or grid."""
+ALIKE = {"dfgan_sim", "dfgan_widefield"}
+"""Promises of networks with the layers of `dfcan_sim` and `dfcan_widefield`."""
+RARE = UNPUBLISHED | siblings() | ALIKE
+"""What is tested when there is time: what was tested, with other options or grid."""
 
 
 def when_there_is_time(names: list[str]) -> list[Any]:

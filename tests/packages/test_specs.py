@@ -93,8 +93,8 @@ PUBLISHED = {
         "baf0e9bf33feb0f3c2853aa2dcc690cc2cad58216a694d6ed70a25eb5423cfb2",
     ),
     "gaire_resnet_three_color": (
-        "22bcb51f099528e04f222201b0a5b8ec70ad1dacfb34a3c04d83c0089feb9fd4",
-        "efce13cf0e286045577932d0d4a948da28426532fbefe1fbe8b5aa03196a65a2",
+        "6c0074a983cf16159e3dea3a07368b58a1603c1e486af28a576f4b45db7ac799",
+        "d2f8f8d53781d09a3839b5c30f05fd96179650fa68e306dcb030b909ca1aa277",
     ),
     "gaire_resnet_two_color": (
         "4ca4fbeb163a2b1e0cfd43639007cd7d347249c37969f93306fded69c9414145",

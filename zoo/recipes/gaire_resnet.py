@@ -123,9 +123,12 @@ GAIRE_RESNET_THREE_COLOR = GAIRE_RESNET_TWO_COLOR.override(
     source=THREE_COLORS,
     test_set=SpectralTestSet(conditions=THREE_COLORS),
     acceptance=(
-        # what a short training holds: ahead of an eighth of the frames, not of them all
-        Threshold(metric="distance/all/ms_ssim", at_least=0.82),
-        Threshold(metric="distance/15/ms_ssim_over_all_frames", at_least=-0.02),
-        Threshold(metric="distance/15/crosstalk_left", at_most=0.9),
+        Threshold(metric="distance/all/ms_ssim", at_least=0.84),
+        Threshold(metric="distance/all/ms_ssim_over_all_frames", at_least=0.0),
+        Threshold(metric="distance/15/ms_ssim_over_all_frames", at_least=0.0),
+        Threshold(metric="distance/25/ms_ssim_over_all_frames", at_least=0.0),
+        # thresholds of three colors that are well apart hardly err
+        Threshold(metric="distance/40/ms_ssim_over_all_frames", at_least=-0.02),
+        Threshold(metric="distance/15/crosstalk_left", at_most=0.85),
     ),
 )

@@ -25,8 +25,8 @@ from zoo.train.run import train
 TOYS = Path(__file__).parents[1] / "data" / "recipes"
 NAMES = [
     "toy_adversarial_dots",
-    "toy_table_lines",
     # their kinds of input and output have published packages, which are tested, too
+    pytest.param("toy_table_lines", marks=pytest.mark.slow),
     pytest.param("toy_depth_astigmatism", marks=pytest.mark.slow),
     pytest.param("toy_regions_gaussian", marks=pytest.mark.slow),
     pytest.param("toy_volume_points", marks=pytest.mark.slow),

@@ -47,7 +47,9 @@ def write(path, weights):
     return path
 
 
-@pytest.mark.parametrize(("channels", "scale"), [(1, 2), (9, 3)])
+@pytest.mark.parametrize(
+    ("channels", "scale"), [(1, 2), pytest.param(9, 3, marks=pytest.mark.slow)]
+)
 def test_every_tensor_finds_its_layer(tmp_path, channels, scale):
     weights = convolutions(5, 10, channels=channels, scale=scale)
     path = write(tmp_path / "weights.best", weights)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
@@ -56,6 +58,20 @@ def print_machine(about: str) -> None:
         f"{found['machine']}, {found['processors']} processors, Python "
         f"{found['python']}, {about}\n"
     )
+
+
+def matched_scores(
+    image: np.ndarray, target: np.ndarray, *, edge: int
+) -> tuple[float, float]:
+    """Return PSNR and SSIM after the best linear match, but for a border.
+
+    `image` and `target` are (y, x, 1), `edge` counts pixels.
+    """
+    from zoo.metrics.images import affine_match, psnr, ssim
+
+    inner = (slice(edge, -edge), slice(edge, -edge), 0)
+    matched, goal = affine_match(image[inner], target[inner]), target[inner]
+    return psnr(matched, goal, data_range=1.0), ssim(matched, goal, data_range=1.0)
 
 
 def print_row(cells: Sequence[Any], widths: Sequence[int]) -> None:

@@ -15,13 +15,13 @@ import os
 from typing import Any
 
 import numpy as np
-from common import print_row
+from common import matched_scores, print_row
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 from zoo.catalog import recipe
 from zoo.core.random import generator
-from zoo.metrics.images import affine_match, psnr, ssim
+from zoo.objectives._networks import trained_network
 from zoo.simulate.sim_images import SimPairs
 from zoo.simulate.told_patterns import PatternErrors
 from zoo.train.start import start_from
@@ -55,9 +55,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=16, help="of every case, 16")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args()
-    declared = recipe("dfcan_sim")
-    options = declared.options | declared.training_options
-    model = declared.network.build(**options, informed=True)
+    model = trained_network(recipe("dfcan_sim"), dtype="float32")
     rows: list[dict[str, Any]] = []
     if not chosen.json:
         print_row(("weights", "case", "PSNR [dB]", "SSIM"), WIDTHS)
@@ -79,11 +77,8 @@ def main() -> None:
 def score(model: Any, source: SimPairs, number: int) -> tuple[float, float]:
     """Return PSNR and SSIM of what a network makes of one image."""
     image, target = source.sample(generator(SEED, number))
-    inner = slice(EDGE, -EDGE)
-    made = model.predict_on_batch(image[None])[0, inner, inner, 0]
-    target = target[inner, inner, 0]
-    made = affine_match(made, target)
-    return psnr(made, target, data_range=1.0), ssim(made, target, data_range=1.0)
+    made = model.predict_on_batch(image[None])[0]
+    return matched_scores(made, target, edge=EDGE)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import print_row
+from common import matched_scores, print_row
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 from zoo.catalog import recipe as declared
 from zoo.core.random import generator
 from zoo.core.recipe import Recipe
-from zoo.metrics.images import affine_match, psnr, ssim
+from zoo.objectives._networks import trained_network
 from zoo.objectives.adversarial import Adversarial
 from zoo.train.run import train
 from zoo.train.start import start_from
@@ -49,12 +49,6 @@ def _kept(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in REDUCED}
 
 
-def build(recipe: Recipe) -> Any:
-    """Return the network that a recipe trains."""
-    options = recipe.options | recipe.training_options
-    return recipe.network.build(**options, **recipe.source.training_options())
-
-
 def critics(recipe: Recipe) -> int | None:
     """Return the trained weights of the critics; None if there are none."""
     if not isinstance(recipe.objective, Adversarial):
@@ -75,16 +69,10 @@ def held_out(recipe: Recipe, count: int, crop_px: int) -> list[tuple[Any, Any]]:
 
 def scores(made: list[np.ndarray], pairs: list[tuple[Any, Any]]) -> tuple[float, float]:
     """Return mean PSNR and SSIM of images against the targets of pairs."""
-    rows = []
-    for image, (_, target) in zip(made, pairs, strict=True):
-        inner = (slice(EDGE, -EDGE), slice(EDGE, -EDGE), 0)
-        matched = affine_match(image[inner], target[inner])
-        rows.append(
-            (
-                psnr(matched, target[inner], data_range=1.0),
-                ssim(matched, target[inner], data_range=1.0),
-            )
-        )
+    rows = [
+        matched_scores(image, target, edge=EDGE)
+        for image, (_, target) in zip(made, pairs, strict=True)
+    ]
     found = np.mean(rows, axis=0)
     return float(found[0]), float(found[1])
 
@@ -109,7 +97,7 @@ def rows_of(name: str, count: int, crop_px: int) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             path = train(recipe, budget="smoke", run_folder=Path(folder) / "run")
             run = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))
-            model = build(recipe)
+            model = trained_network(recipe, dtype="float32")
             start_from(model, path)
         made = [model.predict_on_batch(image[None])[0] for image, _ in pairs]
         after = scores(made, pairs)

@@ -82,7 +82,10 @@ def _candidates(predictor, case, result) -> Iterator[tuple[str, np.ndarray]]:
     for count in (1, 3, len(views)):
         spread = _spread(views[:count], image)
         yield f"{count} views", np.sqrt(gaussian_filter(spread**2, 1.0))
-        yield f"{count} views and brightness", score(spread, image)
+        yield (
+            f"{count} views and brightness",
+            score(spread, image, brightness=predictor.contract.task.brightness),
+        )
     yield (
         "two halves of the photons",
         np.sqrt(gaussian_filter(_spread(halves, image) ** 2, 1.0)),

@@ -65,6 +65,7 @@ def test_predictions_are_those_of_the_publication(case):
         )
         # stated since; the positions it speaks of are compared
         added = {"uncertainty [nm]", "sigma [nm]", "intensity [photon]"}
+        added |= {"uncertainty_xy [nm]"}
         added = (added | {"offset [photon]", "bkgstd [photon]"}) - set(known)
         rows = rows[:, [column not in added for column in columns]]
         columns = [column for column in columns if column not in added]

@@ -69,8 +69,8 @@ PUBLISHED = {
         "11e2088c0dad1ffbc78264505e60beff5d661b53b765482c8c81673a46d267d1",
     ),
     "deep_storm_fast_microtubules": (
-        "54d7d39e32e155be5de448834f911c7de20124c25e483313aa5b1f2882dc3181",
-        "0f706137600ec44f4c14dfb39af0cb32cd51b3e6219bf6e888ac9eac8d87e648",
+        "385fa2ef9f7016f2b2d34421f2003a7ce1e3b3b253417aff3fa920f190a7550e",
+        "128e8cf6d0c7c28784e2393648be754c0fa357b7d677a4805faa4a39abe82cde",
     ),
     "deep_storm_microtubules": (
         "22a61f62b9b302692af102e0d08e2ae5ec42c4808789cf1d584edf0ccbda25ca",

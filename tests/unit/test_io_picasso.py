@@ -13,6 +13,7 @@ from zoo.core.localizations import Localizations
 from zoo.core.products import Movie, Table
 from zoo.core.random import generator
 from zoo.io.picasso import PicassoWriter
+from zoo.io.tables import write_localizations
 from zoo.predict.writing import FolderWriter
 
 MOVIE = Movie(frames=12, height=40, width=64, pixel_size_nm=130.0)
@@ -127,6 +128,45 @@ from picasso import io
 locs, info = io.load_locs(sys.argv[1])
 print(len(locs), locs["x"].sum().round(2), locs["frame"].max(), info[0]["Width"])
 """
+
+
+IMPORTING = """
+import sys
+from picasso import io
+locs, info = io.import_ts(sys.argv[1], 130.0)
+sums = locs["x"].sum(), locs["lpx"].sum()
+print(len(locs), *sums, locs["frame"].max(), info[0]["Pixelsize"])
+"""
+
+
+@pytest.mark.slow
+def test_picasso_imports_the_text_table(tmp_path):
+    python = os.environ.get("ZOO_PICASSO_PYTHON")
+    if not python:
+        pytest.skip("ZOO_PICASSO_PYTHON names no Python that has picassosr")
+    rng = np.random.default_rng(2)
+    table = Localizations(
+        x_nm=rng.uniform(0, 6400, 20),
+        y_nm=rng.uniform(0, 6400, 20),
+        frame=np.arange(1, 21),
+        sigma_nm=rng.uniform(100, 150, 20),
+        photons=rng.uniform(300, 3000, 20),
+        background_photons=rng.uniform(10, 30, 20),
+        uncertainty_nm=rng.uniform(5, 30, 20),
+        response=np.ones(20),
+    )
+    write_localizations(tmp_path / "localizations.csv", table)
+    done = subprocess.run(
+        [python, "-c", IMPORTING, str(tmp_path / "localizations.csv")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )
+    count, x_px, precision_px, last, pixel_nm = map(float, done.stdout.split()[-5:])
+    assert (count, last, pixel_nm) == (20, 19, 130)
+    assert x_px == pytest.approx(table.x_nm.sum() / 130, abs=0.01)
+    assert precision_px == pytest.approx(table.uncertainty_nm.sum() / 130, abs=0.01)
 
 
 @pytest.mark.slow

@@ -149,7 +149,20 @@ def test_names_of_earlier_versions_are_read(tmp_path, old, column):
     found = read_localizations(tmp_path / "old.csv")
     assert getattr(found, column).tolist() == [0.875]
     write_localizations(tmp_path / "new.csv", found)
-    assert old not in (tmp_path / "new.csv").read_text(encoding="utf-8")
+    assert "confidence" not in (tmp_path / "new.csv").read_text(encoding="utf-8")
+
+
+def test_tables_without_z_name_the_uncertainty_as_picasso_wants_it_too(tmp_path):
+    columns = ("frame", "x_nm", "y_nm", "uncertainty_nm", "response")
+    flat = table(2, columns=columns)
+    write_localizations(tmp_path / "flat.csv", flat)
+    header, first, _ = (tmp_path / "flat.csv").read_text().splitlines()
+    assert header.endswith('"uncertainty [nm]","uncertainty_xy [nm]","response"')
+    assert first.split(",")[4] == first.split(",")[5]
+    again = read_localizations(tmp_path / "flat.csv")
+    np.testing.assert_allclose(again.uncertainty_nm, flat.uncertainty_nm, atol=1e-3)
+    write_localizations(tmp_path / "deep.csv", table(2, columns=(*columns, "z_nm")))
+    assert "uncertainty_xy" not in (tmp_path / "deep.csv").read_text()
 
 
 HEADERS = {

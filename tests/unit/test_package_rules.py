@@ -144,3 +144,7 @@ def test_image_packages_must_not_make_structure_out_of_noise(tiny):
     assert set(bounds) - set(recipe.acceptance) == set(EVERY_IMAGE[:2])
     (missed,) = within(EVERY_IMAGE[:2], metrics).missed
     assert missed == "invention/noise/false_spots_per_100_um2 = 510"
+    of_its_own = EVERY_IMAGE[1].model_copy(update={"at_most": 600.0})
+    allowed = recipe.override(acceptance=(of_its_own,))
+    assert bounds_of(allowed, metrics) == (of_its_own, EVERY_IMAGE[0])
+    assert not within(bounds_of(allowed, metrics), metrics | {"x": {}}).missed

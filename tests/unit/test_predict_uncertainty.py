@@ -235,12 +235,37 @@ def test_metrics_tell_whether_it_predicts_the_error():
     assert "predicted_1" not in told
 
 
+def test_every_color_is_judged_by_its_own_uncertainty():
+    rng = np.random.default_rng(11)
+    truth = rng.random((32, 32, 2)) ** 3
+    sigma = 0.02 + 0.2 * truth
+    image = truth + sigma * rng.normal(size=truth.shape)
+    image[..., 1] = 5 * image[..., 1] + 1  # a brightness of its own is no error
+
+    def judged(stated, case_truth=truth):
+        products = [Image("image", image, "yxc"), Image("uncertainty", stated, "yxc")]
+        return judgement(Case("colors/1", None, case_truth), Products(products))
+
+    right, swapped = judged(sigma), judged(sigma[..., ::-1])
+    assert right.ranks["rank_element"] > 0.5 > swapped.ranks["rank_element"]
+    assert "rank_element_squirrel" not in right.ranks
+    assert len(right.predicted) == len(right.error) == 2 * -(-32 * 32 // 7)
+    assert judged(sigma, truth[..., 0]) is None
+    without = truth.copy()
+    without[..., 1] = 0  # nothing to compare the second with
+    assert len(judged(sigma, without).error) == len(right.error) // 2
+
+
 def test_scores_grow_with_spread_and_brightness():
     flat = np.zeros((16, 16), np.float32)
     spot = flat.copy()
     spot[8, 8] = 1.0
     assert score(spot, flat)[8, 8] > score(spot, flat)[0, 0] == 0
     assert score(flat, spot)[8, 8] == pytest.approx(BRIGHTNESS)
+    assert score(flat, spot, brightness=3.0)[8, 8] == pytest.approx(3)
+    stained = score(flat, spot, brightness=-3.0)
+    assert stained[8, 8] == 0
+    assert stained[0, 0] == pytest.approx(3)
 
 
 def test_it_is_a_panel_of_the_preview(even):

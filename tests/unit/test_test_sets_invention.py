@@ -10,6 +10,7 @@ from zoo.evaluate.further import INVENTION, headlines, own_metrics, tables
 from zoo.simulate.sim_images import SimPairs
 from zoo.test_sets.emitters import EmitterTestSet
 from zoo.test_sets.invention import GROUP, SETTINGS, InventionTestSet
+from zoo.test_sets.scans import FluorescenceTestSet, MovieTestSet, ScanTestSet
 from zoo.test_sets.sim_images import SimImageTestSet
 
 
@@ -44,6 +45,48 @@ def test_the_microscope_is_that_of_the_package(modality, frames):
         assert case.truth.shape == (256, 256)
     assert cases[-1].pixel_size_nm == pytest.approx(1.2 * 62.6)
     assert not cases[2].truth.any()
+
+
+SCANS = {
+    "em": ScanTestSet(),
+    "confocal": FluorescenceTestSet(),
+    "movie": MovieTestSet(),
+}
+
+
+@pytest.mark.parametrize(("of", "channels", "gap"), [
+    ("em", 1, "gap_54_nm"), ("confocal", 1, "gap_360_nm"), ("movie", 5, "gap_360_nm"),
+])  # fmt: skip
+def test_scans_show_the_same_at_the_lengths_of_their_microscope(of, channels, gap):
+    chosen = ("gap_180_nm", "noise", "pixels_larger", "haze", "noise_doubled", "usual")
+    test_set = InventionTestSet(of=SCANS[of], settings=chosen)
+    cases = list(test_set.cases())
+    for case in cases:
+        assert case.input.shape == (1, 96, 96, channels)
+        assert case.truth.shape == (384, 384)
+    sizes = {case.name.partition("/")[2]: case.pixel_size_nm for case in cases}
+    assert sizes["pixels_larger"] == pytest.approx(1.2 * sizes["usual"])
+    perfect = [(c.name, test_set.score(c, test_set.perfect(c))) for c in cases]
+    found = test_set.metrics(perfect)[GROUP]
+    assert list(found)[:2] == [gap, "noise"]
+    assert found[gap]["bridged_percent"] == 0
+    for name in list(found)[1:]:
+        assert found[name]["false_spots_per_100_um2"] == 0
+    nothing = test_set.score(cases[1], test_set.nothing(cases[1]))
+    assert nothing["false_spots_per_100_um2"] == 0
+    corner = tables(SCANS[of], {GROUP: found})[0]
+    assert list(corner.rows) == [f"gaps of {gap.split('_')[1]} nm"]
+
+
+def test_scans_that_are_noisier_or_inverted_are_told_by_their_images():
+    test_set = InventionTestSet(of=SCANS["em"], settings=("usual", "noise_doubled"))
+    usual, _, noisy, _ = test_set.cases()
+    for case, at_least in ((usual, 0.2), (noisy, 0.02)):
+        ideal = case.truth.reshape(96, 4, 96, 4).mean(axis=(1, 3))
+        likeness = np.corrcoef(case.input[0, ..., 0].ravel(), ideal.ravel())[0, 1]
+        assert likeness < -at_least  # stained is dark
+    grains = [np.std(np.diff(case.input[0, ..., 0], axis=0)) for case in (usual, noisy)]
+    assert grains[1] > 1.2 * grains[0]
 
 
 def test_the_ideal_image_invents_nothing():

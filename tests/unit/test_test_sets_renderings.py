@@ -145,3 +145,16 @@ def test_windows_of_the_spectrum_misplace_what_theory_says():
     assert 14 < values["misplaced_percent"] < 22
     assert values["crosstalk_percent"] < 0.1
     assert values["ms_ssim_eighth"] < values["ms_ssim_all_frames"] < values["ms_ssim"]
+
+
+@pytest.mark.parametrize("test_set", [
+    RenderingTestSet(fields=1, levels=(300,), size_px=176),
+    SpectralTestSet(fields=1, size_px=176, distances_nm=(25.0,)),
+], ids=lambda s: s.kind)  # fmt: skip
+def test_errors_are_measured_on_other_acquisitions(test_set):
+    other = test_set.calibrating()
+    cases = zip(test_set.cases(), other.cases(), strict=False)
+    ours, theirs = next(cases)
+    assert ours.name.partition("/")[0] == theirs.name.partition("/")[0]
+    assert np.shape(ours.truth) == np.shape(theirs.truth)
+    assert not np.array_equal(ours.truth, theirs.truth)

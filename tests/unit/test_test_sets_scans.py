@@ -8,7 +8,7 @@ from zoo.core.products import Image, Products
 from zoo.core.random import generator
 from zoo.metrics.denoising import best_denoised, bilinear, denoised, noise_deviation
 from zoo.physics.smooth_noise import smooth_noise
-from zoo.test_sets.scans import ScanTestSet
+from zoo.test_sets.scans import FluorescenceTestSet, ScanTestSet
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,15 @@ def test_the_truth_scores_best_and_the_wrong_grid_is_refused(small):
         small.score(case, coarse)
     with pytest.raises(BadInput, match="returns none"):
         small.score(case, Products([]))
+
+
+@pytest.mark.parametrize("kind", [ScanTestSet, FluorescenceTestSet])
+def test_errors_are_measured_on_other_views(kind):
+    test_set = kind().reduced()
+    other = test_set.calibrating().reduced()
+    assert other.covers() == test_set.covers()
+    for one, two in zip(test_set.cases(), other.cases(), strict=True):
+        assert not np.array_equal(one.truth, two.truth)
 
 
 def test_noise_grows_with_the_condition_and_the_view_stays(small):

@@ -46,6 +46,11 @@ class Shot(NamedTuple):
     empty stage in units of the range of the input, which a network takes for 1."""
     pixel_size_nm: float
     """Edge of a pixel of the input."""
+    floor: float = 0.0
+    """What an image of an empty stage is everywhere if nothing is invented."""
+    inverted: bool = False
+    """Whether structures are darker than the ground in images of a network; target and
+    baselines show them bright in any case."""
 
 
 class Bench(Protocol):
@@ -61,8 +66,18 @@ class Bench(Protocol):
         """Pixels of the output per pixel of the input along an axis."""
         ...
 
+    @property
+    def lengths(self) -> float:
+        """Lengths of what is put on it, in units of those of structured illumination.
+
+        A microscope that resolves less is shown larger gaps.
+        """
+        ...
+
     def grid(self, pixel_factor: float = 1.0) -> tuple[tuple[int, int], float, int]:
         """Return shape and pixel (nm) of the fine grid, and its margin (px).
+
+        The pixel is told in units of `lengths`, so that the same drawings fit.
 
         Parameters
         ----------

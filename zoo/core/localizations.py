@@ -24,11 +24,28 @@ class Column(NamedTuple):
     """How a value is written."""
     synonyms: tuple[str, ...] = ()
     """Names under which it is read, too."""
+    planar: str = ""
+    """Name under which it is written a second time into tables without z: Picasso's
+    import knows that one only, other programs the first."""
 
     @property
     def header(self) -> str:
         """Name and unit, such as ``x [nm]``."""
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
+        return self._headed(self.name)
+
+    def headers(self, *, planar: bool) -> tuple[str, ...]:
+        """Return every header under which it is written.
+
+        Examples
+        --------
+        >>> Column("a", "nm", "%g", planar="a_xy").headers(planar=True)
+        ('a [nm]', 'a_xy [nm]')
+        """
+        names = (self.name, self.planar) if planar and self.planar else (self.name,)
+        return tuple(map(self._headed, names))
+
+    def _headed(self, name: str) -> str:
+        return f"{name} [{self.unit}]" if self.unit else name
 
 
 def _in_file(name: str, unit: str, form: str, *synonyms: str) -> dict[str, Column]:
@@ -109,7 +126,12 @@ class Localizations:
         default=None, metadata=_in_file("bkgstd", "photon", "%.3f")
     )
     uncertainty_nm: np.ndarray | None = field(
-        default=None, metadata=_in_file("uncertainty", "nm", "%.3f", "uncertainty_xy")
+        default=None,
+        metadata={
+            "column": Column(
+                "uncertainty", "nm", "%.3f", ("uncertainty_xy",), "uncertainty_xy"
+            )
+        },
     )
     uncertainty_x_nm: np.ndarray | None = field(
         default=None, metadata=_in_file("uncertainty_x", "nm", "%.3f")

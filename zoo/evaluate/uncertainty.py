@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from zoo.core.test_set import TestSet
-from zoo.metrics.reliability import image_error
+from zoo.metrics.reliability import channel_errors
 from zoo.metrics.uncertainty import AXES, paired
 from zoo.predict.predictor import Predictor
 
@@ -58,10 +58,8 @@ def measured_calibration(
             progress(number)
         main = result.main
         if "uncertainty" in result.images and main is not None:
-            same = np.shape(case.truth) == main.array.shape
-            off = image_error(main.array, case.truth) if same else None
-            if off is not None:
-                said = result.images["uncertainty"].array
+            for channel, off in channel_errors(main, case.truth):
+                said = result.images["uncertainty"].array[channel]
                 spreads.setdefault("uncertainty", []).append(said.ravel()[::STEP])
                 errors.setdefault("uncertainty", []).append(off.ravel()[::STEP])
                 weights.append(np.ones(len(errors["uncertainty"][-1])))

@@ -83,6 +83,7 @@ class LocalizationWriter(Closing):
             target = Path(target).open("w", encoding="utf-8", newline="")  # noqa: SIM115
         self._stream = target
         self._columns: tuple[str, ...] | None = None
+        self._written: list[str] = []
         if columns is not None:
             self._begin(columns)
 
@@ -94,7 +95,11 @@ class LocalizationWriter(Closing):
                 f"unknown columns {', '.join(unknown)}; known are {', '.join(COLUMNS)}"
             )
         self._columns = tuple(name for name in COLUMNS if name in wanted)
-        names = ["id", *(COLUMNS[name].header for name in self._columns)]
+        names = ["id"]
+        for name in self._columns:
+            headers = COLUMNS[name].headers(planar="z_nm" not in wanted)
+            names += headers
+            self._written += [name] * len(headers)
         self._stream.write(",".join(f'"{name}"' for name in names) + "\n")
         return self._columns
 
@@ -112,9 +117,12 @@ class LocalizationWriter(Closing):
         missing = [name for name in columns if name not in table.columns]
         if missing:
             raise ValueError(f"the table has no {', '.join(missing)}")
-        row = ",".join(["%d", *(COLUMNS[name].format for name in columns)]) + "\n"
+        forms = [COLUMNS[name].format for name in self._written]
+        row = ",".join(["%d", *forms]) + "\n"
         ids = range(self.count + 1, self.count + 1 + len(table))
-        values: list[list[Any]] = [getattr(table, name).tolist() for name in columns]
+        values: list[list[Any]] = [
+            getattr(table, name).tolist() for name in self._written
+        ]
         self._stream.write("".join(row % v for v in zip(ids, *values, strict=True)))
         self.count += len(table)
 

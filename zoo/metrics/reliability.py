@@ -5,10 +5,13 @@ square error should equal it (Levi et al. 2022, doi:10.3390/s22155540); the expe
 normalised calibration error is the mean relative difference.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize, stats
+
+from zoo.core.products import Image
 
 BINS = 10
 """Bins of a reliability diagram, each with as many pixels."""
@@ -83,6 +86,43 @@ def image_error(image: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
     return np.abs(off - ideal * power / common)
 
 
+def channel_errors(
+    image: Image, truth: Any
+) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
+    """Yield the error of every channel of an image, and where the channel lies in it.
+
+    Parameters
+    ----------
+    image
+        (y, x) or (y, x, c); nothing is yielded for others.
+    truth
+        The same of what is true; nothing is yielded if its shape differs, nor for
+        channels that have nothing in common with theirs.
+
+    Yields
+    ------
+    place : tuple
+        Index of the channel.
+    error : (y, x) float64
+        As `image_error` has it.
+
+    Examples
+    --------
+    >>> colors = np.random.default_rng(0).random((8, 8, 2))
+    >>> [place for place, _ in channel_errors(Image("image", colors, "yxc"), colors)]
+    [(Ellipsis, 0), (Ellipsis, 1)]
+    """
+    array = image.array
+    if image.axes not in ("yx", "yxc") or np.shape(truth) != array.shape:
+        return
+    count = array.shape[-1] if image.axes == "yxc" else None
+    places = [(...,)] if count is None else [(..., number) for number in range(count)]
+    for place in places:
+        error = image_error(array[place], np.asarray(truth)[place])
+        if error is not None:
+            yield place, error
+
+
 def elements(image: np.ndarray, *, edge_px: int = ELEMENT_PX) -> np.ndarray:
     """Return root mean squares over resolution elements, squares of `edge_px`.
 
@@ -134,7 +174,7 @@ def recalibrate(
     """Return the root mean square error that goes with a score, never falling.
 
     Means over bins of equal width in the logarithm of the score, made monotonous by
-    isotonic regression: ranks stay what they were.
+    isotonic regression: where that is level, the order of the scores is lost.
 
     Parameters
     ----------

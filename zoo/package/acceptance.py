@@ -60,10 +60,14 @@ def bounds_of(recipe: "Recipe", metrics: Metrics) -> tuple[Threshold, ...]:
     """Return what is required of a package: its recipe's bounds, and those of its kind.
 
     Every image package that was tested for what it invents must make next to nothing
-    out of pure noise, and an uncertainty must predict the error.
+    out of pure noise, and an uncertainty must predict the error, unless its recipe has
+    bounds of its own on the same.
     """
+    own = {bound.metric for bound in recipe.acceptance}
     further = tuple(
-        bound for bound in EVERY_IMAGE if bound.metric.partition("/")[0] in metrics
+        bound
+        for bound in EVERY_IMAGE
+        if bound.metric.partition("/")[0] in metrics and bound.metric not in own
     )
     return recipe.acceptance + further
 

@@ -156,6 +156,8 @@ ANNA_PALM_MICROTUBULES = Recipe(
         Threshold(metric="gaps/500/bridged_percent", at_most=10.0),
         Threshold(metric="noise/5/false_area_percent", at_most=0.2),
         Threshold(metric="noise/20/false_area_percent", at_most=0.2),
+        # where it is wrong about a microtubule hardly shows in turned views
+        Threshold(metric="image_uncertainty/all/rank_element", at_least=0.45),
     ),
     tags=(
         "single-molecule-localization-microscopy",

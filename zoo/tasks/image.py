@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
 from zoo.core.contract import Contract, Options, Recording, Task
 from zoo.core.errors import BadInput
@@ -44,8 +45,8 @@ UNCERTAINTY = (
 """What an uncertainty says about itself."""
 
 BRIGHTNESS = 0.1
-"""Share of the brightness that counts to the score of a pixel: errors grow with the
-light, also those that all views share."""
+"""Share of the brightness that counts to the score of a pixel unless a recipe says
+otherwise: errors grow with the light, also those that all views share."""
 SMOOTH_PX = 1.0
 """Standard deviation of the smoothing of the spread, px of the image."""
 VIEWS = 1
@@ -85,6 +86,9 @@ class ImageRestoration(Task):
     )
 
     kind: Literal["image"] = "image"
+    brightness: float = Field(default=BRIGHTNESS, ge=-100, le=100)
+    """Share of the brightness that counts to the score of a pixel; below 0, of the
+    darkness, for stained samples."""
     errors: Errors | None = None
     """Errors of pixels by their score, both in units of the output; see
     `zoo.tasks.image.score`.  Measured on simulated scenes."""
@@ -113,6 +117,7 @@ class ImageRestoration(Task):
             no_map=reason,
             judged=wanted,
             errors=self.errors,
+            brightness=self.brightness,
         )
 
     def uncalibrated(self) -> Self:
@@ -153,18 +158,23 @@ class ImageRestoration(Task):
         return what if scale == 1 else f"{scale}x finer {what}"
 
 
-def score(spread: np.ndarray, image: np.ndarray) -> np.ndarray:
+def score(
+    spread: np.ndarray, image: np.ndarray, *, brightness: float = BRIGHTNESS
+) -> np.ndarray:
     """Return what the error of a pixel is told from, float32.
 
     Parameters
     ----------
     spread, image : ([z,] y, x)
         How far views differ, and the image itself; in units of the output.
+    brightness
+        Share of the image that counts; below 0, of what it lacks to 1.
     """
     from scipy.ndimage import gaussian_filter  # takes a while to import
 
     variance = np.asarray(gaussian_filter(spread**2, SMOOTH_PX))
-    return np.sqrt(variance + (BRIGHTNESS * image) ** 2).astype(np.float32)
+    light = image if brightness >= 0 else np.maximum(1 - image, 0)
+    return np.sqrt(variance + (brightness * light) ** 2).astype(np.float32)
 
 
 def _incomparable(recording: Recording, contract: Contract) -> str | None:
@@ -203,11 +213,12 @@ class _Restoring:
         no_map: str | None,
         judged: bool,
         errors: Errors | None,
+        brightness: float,
     ) -> None:
         self._recording, self._contract = recording, contract
         self._match, self._no_map = match, no_map
         self.views = VIEWS if judged else 0
-        self._errors = errors
+        self._errors, self._share = errors, brightness
         self._spread: np.ndarray | None = None
         self._squares, self._judged = 0.0, 0
         self._comparison: Comparison | None = None
@@ -276,7 +287,9 @@ class _Restoring:
         sigma = np.empty(output.shape, np.float32)
         for target, spread, image in zip(sigma, self._spread, output, strict=True):
             for channel in range(image.shape[-1]):
-                scores = score(spread[..., channel], image[..., channel])
+                scores = score(
+                    spread[..., channel], image[..., channel], brightness=self._share
+                )
                 known = self._errors
                 target[..., channel] = scores if known is None else known.at(scores)
         self._spread = None

@@ -8,6 +8,9 @@ from zoo.simulate.acquisitions import begin
 from zoo.simulate.dye_clouds import SITES_PER_NM, WALL_NM, Cloud
 from zoo.simulate.renderings import MARGIN_PX, RenderingPairs, Scene
 
+GAPS_NM = (50.0, 100.0, 200.0, 300.0, 500.0)
+"""Lengths of true gaps in microtubules."""
+
 SPACING_NM = 550.0
 """Distance of the microtubules, which run along x."""
 

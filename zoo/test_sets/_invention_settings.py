@@ -33,6 +33,18 @@ class Setting(NamedTuple):
     tiles: int = 2
     """Fields that are shown."""
 
+    def named(self, lengths: float = 1.0) -> str:
+        """Return its name where all lengths are multiplied.
+
+        Examples
+        --------
+        >>> [setting.named(0.2) for setting in SETTINGS[:2]]
+        ['gap_18_nm', 'gap_24_nm']
+        """
+        if self.kind != "gaps":
+            return self.name
+        return f"gap_{self.value * lengths:g}_nm"
+
 
 class Draw(NamedTuple):
     """What a setting is drawn with."""
@@ -168,3 +180,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("background_uneven", "image", "uneven background", _background),
 )  # fmt: skip
 """All conditions, in the order of tables."""
+
+
+def words_of(name: str) -> str:
+    """Return what a condition is, for tables, from what `Setting.named` returned.
+
+    Examples
+    --------
+    >>> words_of("gap_36_nm"), words_of("noise")
+    ('gaps of 36 nm', 'nothing but noise')
+    """
+    if name.startswith("gap_"):
+        return f"gaps of {name.split('_')[1]} nm"
+    return _WORDS[name]
+
+
+_WORDS = {setting.name: setting.words for setting in SETTINGS}

@@ -42,6 +42,11 @@ class ModalityBench(NamedTuple):
         """Pixels of the output per pixel of the input."""
         return 1
 
+    @property
+    def lengths(self) -> float:
+        """Lengths as they are."""
+        return 1.0
+
     def grid(self, pixel_factor: float = 1.0) -> tuple[tuple[int, int], float, int]:
         """Return shape, pixel (nm) and margin (px) of the grid of the target."""
         del pixel_factor

@@ -17,6 +17,9 @@ from zoo.simulate.renderings import (
     histogram,
 )
 
+NOISE_PER_UM2 = (1.0, 5.0, 20.0)
+"""Densities of false localizations without any structure."""
+
 BANDWIDTHS_PX = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Standard deviations that the kernel density estimate chooses from, px."""
 

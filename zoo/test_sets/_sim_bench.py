@@ -37,6 +37,11 @@ class SimBench(NamedTuple):
         """Fine pixels per camera pixel."""
         return SCALE
 
+    @property
+    def lengths(self) -> float:
+        """Lengths as they are."""
+        return 1.0
+
     def grid(self, pixel_factor: float = 1.0) -> tuple[tuple[int, int], float, int]:
         """Return shape, pixel (nm) and margin (px) of the fine grid."""
         edge = SCALE * (self.conditions.crop_px + 2 * MARGIN_PX)

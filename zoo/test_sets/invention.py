@@ -21,7 +21,7 @@ from zoo.core.test_set import Case, Metrics, ScoreTable, TestSet
 from zoo.metrics.comparison import means
 from zoo.metrics.images import affine_match, psnr
 from zoo.metrics.invention import bridged, invented, rewired
-from zoo.test_sets._invention_settings import SETTINGS, Draw, Setting
+from zoo.test_sets._invention_settings import SETTINGS, Draw, Setting, words_of
 from zoo.test_sets.sim_images import SimImageTestSet, SimPairs
 
 GROUP = "invention"
@@ -41,6 +41,8 @@ class Facts(NamedTuple):
     setting: Setting
     shot: Shot
     fine_nm: float
+    """Pixel in units of `lengths`."""
+    lengths: float
     places: np.ndarray | None
     directions: np.ndarray | None
 
@@ -117,6 +119,7 @@ class InventionTestSet(TestSet):
                 f"the image of {case.name} must be finite and of the target's "
                 f"{case.truth.shape} px, not {image.shape}"
             )
+        image = (-1 if facts.shot.inverted else 1) * (image - facts.shot.floor)
         classical = np.asarray(list(facts.shot.baselines.values())[-1], float)
         values: dict[str, float] = {}
         shown = {"": image, "_baseline": classical}
@@ -152,11 +155,15 @@ class InventionTestSet(TestSet):
     def perfect(self, case: Case) -> Products:
         """Return the ideal image, rounded as in a file of 16 bits."""
         steps = 2**16 - 1
-        return Products([Image("image", np.round(case.truth * steps) / steps, "yx")])
+        image = np.round(case.truth * steps) / steps
+        shot: Shot = case.facts.shot
+        image = shot.floor + (-image if shot.inverted else image)
+        return Products([Image("image", image, "yx")])
 
     def nothing(self, case: Case) -> Products:
-        """Return a black image."""
-        return Products([Image("image", np.zeros_like(case.truth), "yx")])
+        """Return an image of an empty stage."""
+        image = np.full_like(case.truth, case.facts.shot.floor)
+        return Products([Image("image", image, "yx")])
 
     def covers(self) -> dict[str, tuple[float, float]]:
         """Return nothing: these cases leave the training conditions on purpose."""
@@ -211,9 +218,9 @@ def invention_tables(metrics: Metrics) -> list[ScoreTable]:
     tables: list[ScoreTable] = []
     for corner, columns in TABLES.items():
         rows: dict[str, Mapping[str, Any]] = {
-            setting.words: found[setting.name]
-            for setting in SETTINGS
-            if set(columns) & set(found.get(setting.name, {}))
+            words_of(name): row
+            for name, row in found.items()
+            if set(columns) & set(row)
         }
         known = {name for row in rows.values() for name in row}
         kept = {name: words for name, words in columns.items() if name in known}
@@ -238,7 +245,7 @@ def _case(
     peak = float(shot.target.max())
     places = facts.get("places")
     return Case(
-        name=f"{GROUP}/{setting.name}",
+        name=f"{GROUP}/{setting.named(bench.lengths)}",
         input=shot.input,
         truth=shot.target / peak if peak > 0 else shot.target,
         pixel_size_nm=shot.pixel_size_nm,
@@ -246,6 +253,7 @@ def _case(
             setting,
             shot,
             fine_nm,
+            bench.lengths,
             None if places is None else places - margin * fine_nm,
             facts.get("directions"),
         ),
@@ -267,24 +275,25 @@ def _judged(image: np.ndarray, truth: np.ndarray, facts: Facts) -> dict[str, flo
             wrong = rewired(image, places, directions, pixel_nm=pixel_nm)
             return {"rewired_percent": 100 * float(wrong.mean())}
     if setting.kind == "noise":
-        return _objects(image, None, pixel_nm)
+        return _objects(image, None, facts)
     structure = truth[truth >= _SHOWN * float(truth.max())]
     typical = float(np.quantile(structure, _TYPICAL))
     matched = affine_match(image, truth)
     missed = matched[truth >= _FOUND * typical] < _FOUND / 2 * typical
-    return _objects(matched / typical, truth / typical, pixel_nm) | {
+    return _objects(matched / typical, truth / typical, facts) | {
         "missed_percent": 100 * float(missed.mean()),
         "psnr_db": psnr(matched, truth, data_range=1.0),
     }
 
 
 def _objects(
-    image: np.ndarray, truth: np.ndarray | None, pixel_nm: float
+    image: np.ndarray, truth: np.ndarray | None, facts: Facts
 ) -> dict[str, float]:
     """Return false objects per area."""
-    found = invented(image, truth, pixel_nm=pixel_nm)
+    found = invented(image, truth, pixel_nm=facts.fine_nm)
+    field_um2 = found.field_um2 * facts.lengths**2
     return {
-        "false_filaments_per_100_um2": 100 * found.filaments / found.field_um2,
-        "false_spots_per_100_um2": 100 * found.spots / found.field_um2,
+        "false_filaments_per_100_um2": 100 * found.filaments / field_um2,
+        "false_spots_per_100_um2": 100 * found.spots / field_um2,
         "false_area_percent": 100 * found.area_um2 / found.field_um2,
     }

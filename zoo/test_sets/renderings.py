@@ -23,9 +23,10 @@ from zoo.simulate.renderings import (
     dense_image,
     histogram,
 )
-from zoo.test_sets._gaps import Gaps, bridged, gapped_scene
+from zoo.test_sets._gaps import GAPS_NM, Gaps, bridged, gapped_scene
 from zoo.test_sets._rendering_scores import (
     BANDWIDTHS_PX,
+    NOISE_PER_UM2,
     bandwidth_px,
     frames_for,
     likeness,
@@ -46,14 +47,8 @@ EXAMPLE_PX = 384
 WIDEFIELD_LEVELS = (0, 60, 300, 3000)
 """Frames at which there is a widefield image, too; none at 0."""
 
-GAPS_NM = (50.0, 100.0, 200.0, 300.0, 500.0)
-"""Lengths of true gaps in microtubules."""
-
 GAP_FRAMES = 1000
 """Frames of the renderings with gaps."""
-
-NOISE_PER_UM2 = (1.0, 5.0, 20.0)
-"""Densities of false localizations without any structure."""
 
 _METHODS = {
     "ms_ssim": "network",
@@ -226,6 +221,12 @@ class RenderingTestSet(TestSet):
         """Return the frames and the conditions of the acquisitions."""
         covered = training_conditions(self.conditions)
         return covered | {"frames": (float(min(self.levels)), float(max(self.levels)))}
+
+    def calibrating(self) -> Self:
+        """Return other acquisitions, of few frames and of many."""
+        fields = max(len(self.conditions.structures), 2)
+        levels = (min(self.levels), HEADLINE, 3000)
+        return self.override(seed=self.seed + 1, fields=fields, levels=levels)
 
     def reduced(self) -> Self:
         """Return small fields, one of each structure, at three numbers of frames."""

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, SerializeAsAny
 
+from zoo.core.bench import Bench
 from zoo.core.contract import conditions as training_conditions
 from zoo.core.errors import BadInput
 from zoo.core.products import Image, Products
@@ -187,6 +188,16 @@ class ScanTestSet(TestSet):
         factors = [LEVELS[name] for name in self.levels if name in LEVELS] or [1.0]
         strength = (min(factors), max(factors))
         return training_conditions(self.conditions) | {"strength": strength}
+
+    def bench(self) -> Bench:
+        """Return the microscope in the middle of the conditions."""
+        from zoo.test_sets._scan_bench import ScanBench
+
+        return ScanBench(self.conditions)
+
+    def calibrating(self) -> Self:
+        """Return views of other scenes."""
+        return self.override(seed=self.seed + 1, images=3)
 
     def reduced(self) -> Self:
         """Return one small view under every condition."""

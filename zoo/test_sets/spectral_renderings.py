@@ -15,13 +15,16 @@ from zoo.core.random import generator
 from zoo.core.test_set import Case, Metrics, ScoreTable, TestSet
 from zoo.metrics.comparison import means
 from zoo.metrics.images import affine_match
+from zoo.metrics.renderings import smoothed
 from zoo.metrics.similarity import ms_ssim
-from zoo.simulate.renderings import drawn
+from zoo.simulate.renderings import SINGLE, RenderingPairs, drawn
 from zoo.simulate.spectral_renderings import (
     SHARE,
     SpectralPairs,
     SpectralScene,
 )
+from zoo.test_sets._gaps import GAPS_NM, Gaps, bridged, gapped_scene
+from zoo.test_sets._rendering_scores import NOISE_PER_UM2
 
 DISTANCES_NM = (15.0, 25.0, 40.0)
 """Distances of neighbouring dyes' spectral centroids, nm."""
@@ -35,6 +38,12 @@ ABSENT = 0.02
 ALL = "all"
 """Mean over distances."""
 
+APART_NM = 25.0
+"""Distance of the spectra in fields with gaps and in pure noise."""
+
+BANDWIDTH_PX = 1.5
+"""Bandwidth of the kernel density estimate that gaps are looked at with, too."""
+
 
 class Sorted(NamedTuple):
     """What thresholding of the spectral centroid makes of the same recording."""
@@ -45,10 +54,16 @@ class Sorted(NamedTuple):
     """(y, x, c) likewise, of all frames."""
     own: np.ndarray
     """(c,) share of each dye's localizations that lie in another window."""
+    gaps: Gaps | None = None
+    """Where microtubules of the first colour are interrupted, in cases about that."""
 
 
 class SpectralTestSet(TestSet):
-    """Fields at several distances of the spectra that follow from this declaration."""
+    """Fields at several distances of the spectra that follow from this declaration.
+
+    Groups: ``distance``; ``gaps``, true gaps in microtubules of the first colour, the
+    others dark; and ``noise``, false localizations of any colour and nothing else.
+    """
 
     kind: Literal["spectral_renderings"] = "spectral_renderings"
     """Kind of test set."""
@@ -89,6 +104,8 @@ class SpectralTestSet(TestSet):
                     pixel_size_nm=self.conditions.pixel_size_nm,
                     facts=facts,
                 )
+        yield from self._gaps()
+        yield from self._noise()
 
     def example(self) -> np.ndarray:
         """Return the sparse rendering of one field, (y, x, c) float32."""
@@ -99,6 +116,8 @@ class SpectralTestSet(TestSet):
 
     def score(self, case: Case, found: Products) -> dict[str, float]:
         """Return similarity and cross-talk of an image, and of thresholding.
+
+        Of gaps and noise, what is made of them.
 
         Raises
         ------
@@ -116,6 +135,17 @@ class SpectralTestSet(TestSet):
                 f"shape {case.truth.shape}, not {image.shape}"
             )
         facts: Sorted = case.facts
+        if case.name.startswith("noise"):
+            # half of what a single structure has
+            return {"false_area_percent": 100 * float((image > SINGLE / 2).mean())}
+        if facts.gaps is not None:
+            pixel_nm = self.conditions.pixel_size_nm
+            blurred = smoothed(facts.sparse[..., 0], BANDWIDTH_PX)
+            shown = {"": image[..., 0], "_kde": blurred, "_truth": case.truth[..., 0]}
+            return {
+                f"bridged{name}_percent": bridged(each, facts.gaps, pixel_nm)
+                for name, each in shown.items()
+            }
         return {
             "ms_ssim": likeness(image, case.truth),
             "ms_ssim_eighth": likeness(facts.sparse, case.truth),
@@ -128,6 +158,7 @@ class SpectralTestSet(TestSet):
     def metrics(self, scored: Sequence[tuple[str, Any]]) -> Metrics:
         """Return means over fields for every distance, and over all of them.
 
+        Conditions of ``gaps`` are lengths in nm, of ``noise`` localizations per µm².
         ``ms_ssim`` is that of the image, colour by colour after an affine match,
         ``ms_ssim_eighth`` and ``ms_ssim_all_frames`` those of histograms of the same
         frames and of eight times as many, sorted by windows of the spectral centroid.
@@ -135,12 +166,17 @@ class SpectralTestSet(TestSet):
         lies, ``crosstalk_windows_percent`` that of the windows, and
         ``misplaced_percent`` the localizations that fall into a wrong window.
         """
-        rows: dict[str, list[dict[str, float]]] = {}
+        rows: dict[str, dict[str, list[dict[str, float]]]] = {}
         for name, values in scored:
-            rows.setdefault(name.partition("/")[2], []).append(values)
-        values = {condition: means(each) for condition, each in rows.items()}
-        values[ALL] = means(list(values.values()))
-        for row in values.values():
+            group, _, condition = name.partition("/")
+            rows.setdefault(group, {}).setdefault(condition, []).append(values)
+        found = {
+            group: {condition: means(each) for condition, each in of.items()}
+            for group, of in rows.items()
+        }
+        distances = found["distance"]
+        distances[ALL] = means(list(distances.values()))
+        for row in distances.values():
             row["ms_ssim_over_all_frames"] = row["ms_ssim"] - row["ms_ssim_all_frames"]
             row["crosstalk_left"] = (
                 row["crosstalk_percent"] / row["crosstalk_windows_percent"]
@@ -148,13 +184,14 @@ class SpectralTestSet(TestSet):
                 else np.nan
             )
         return {
-            "distance": {
+            group: {
                 condition: {
                     name: round(value, 4) if np.isfinite(value) else None
                     for name, value in row.items()
                 }
-                for condition, row in values.items()
+                for condition, row in of.items()
             }
+            for group, of in found.items()
         }
 
     def perfect(self, case: Case) -> Products:
@@ -176,15 +213,20 @@ class SpectralTestSet(TestSet):
             "share": (SHARE, SHARE),
         }
 
+    def calibrating(self) -> Self:
+        """Return other fields."""
+        return self.override(seed=self.seed + 1, fields=2)
+
     def reduced(self) -> Self:
         """Return one small field at every distance."""
         return self.override(fields=1, size_px=176)
 
     def tables(self, metrics: Metrics) -> list[ScoreTable]:
-        """Return similarity and cross-talk by the distance of the spectra."""
-        rows: Mapping[str, Mapping[str, Any]] = metrics.get("distance", {})
-        return [
-            ScoreTable(
+        """Return similarity and cross-talk by distance, and of gaps and noise."""
+        tables: list[ScoreTable] = []
+        for group, corner, columns in (
+            (
+                "distance",
                 "distance of spectra [nm]",
                 {
                     "ms_ssim": "MS-SSIM",
@@ -194,9 +236,79 @@ class SpectralTestSet(TestSet):
                     "crosstalk_windows_percent": "windows [%]",
                     "misplaced_percent": "misplaced [%]",
                 },
-                dict(rows),
+            ),
+            (
+                "gaps",
+                "gap [nm]",
+                {
+                    "bridged_percent": "bridged [%]",
+                    "bridged_kde_percent": "kernel density [%]",
+                },
+            ),
+            ("noise", "noise [1/µm²]", {"false_area_percent": "area taken [%]"}),
+        ):
+            rows: Mapping[str, Mapping[str, Any]] = metrics.get(group, {})
+            if rows:
+                tables.append(ScoreTable(corner, columns, dict(rows)))
+        return tables
+
+    def headlines(self, metrics: Metrics) -> Metrics:
+        """Return distances and noise."""
+        return {group: of for group, of in metrics.items() if group != "gaps"}
+
+    def _gaps(self) -> Iterator[Case]:
+        """Yield microtubules of the first colour that are truly interrupted."""
+        plain = RenderingPairs(
+            blinking=self.conditions.blinking,
+            pixel_size_nm=self.conditions.pixel_size_nm,
+        )
+        for number, gap_nm in enumerate(GAPS_NM):
+            rng = generator(self.seed, 100, number)
+            drawn_scene, gaps = gapped_scene(rng, plain, self.size_px, gap_nm)
+            acquisition = drawn_scene.acquisition
+            dark = acquisition._replace(
+                dyes=acquisition.dyes.within(-1.0, 0.0),
+                counts=acquisition.counts[:0],
             )
-        ]
+            like = self._scene(APART_NM, 0)
+            others = len(like.acquisitions) - 1
+            nothing = np.zeros_like(drawn_scene.counts)
+            scene = like._replace(
+                acquisitions=(acquisition, *(dark,) * others),
+                counts=(drawn_scene.counts, *(nothing,) * others),
+            )
+            table, dye = self.conditions.table(rng, scene, share=SHARE)
+            sparse = self._counts(table, scene)
+            yield Case(
+                name=f"gaps/{gap_nm:g}",
+                input=self.conditions.sparse(table, scene)[None],
+                truth=self.conditions.dense(scene),
+                pixel_size_nm=self.conditions.pixel_size_nm,
+                facts=Sorted(sparse, sparse, _misplaced(table, dye, scene), gaps),
+            )
+
+    def _noise(self) -> Iterator[Case]:
+        """Yield false localizations, whose centroids lie anywhere."""
+        edge_nm = self.size_px * self.conditions.pixel_size_nm
+        scene = self._scene(APART_NM, 0)
+        low, high = scene.centroids_nm[0], scene.centroids_nm[-1]
+        for number, density in enumerate(NOISE_PER_UM2):
+            rng = generator(self.seed, 200, number)
+            count = rng.poisson(density * edge_nm**2 * 1e-6)
+            x_nm, y_nm = rng.uniform(0, edge_nm, (2, count))
+            table = Localizations(
+                x_nm=x_nm,
+                y_nm=y_nm,
+                wavelength_nm=rng.uniform(low - APART_NM, high + APART_NM, count),
+            )
+            counts = self._counts(table, scene)
+            yield Case(
+                name=f"noise/{density:g}",
+                input=self.conditions.sparse(table, scene)[None],
+                truth=np.zeros_like(counts, np.float32),
+                pixel_size_nm=self.conditions.pixel_size_nm,
+                facts=Sorted(counts, counts, np.full(counts.shape[-1], np.nan)),
+            )
 
     def _scene(self, distance_nm: float, number: int) -> SpectralScene:
         """Return the same structures and dyes at every distance."""

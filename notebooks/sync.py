@@ -19,6 +19,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from zoo.package.project import repository
+
 HERE = Path(__file__).parent
 LONGEST_CELL = 15
 """Most lines of code in a cell: more is a function that the package lacks."""
@@ -29,13 +31,6 @@ BADGE = f"{COLAB}/assets/colab-badge.svg"
 def sources() -> list[Path]:
     """Return the scripts that notebooks are made of."""
     return sorted(path for path in HERE.glob("*.py") if path.name != "sync.py")
-
-
-def repository() -> str | None:
-    """Return the public address that ``pyproject.toml`` states; None without one."""
-    text = (HERE.parent / "pyproject.toml").read_text(encoding="utf-8")
-    urls = tomllib.loads(text)["project"].get("urls", {})
-    return urls.get("Repository", "").rstrip("/") or None
 
 
 def script(path: Path) -> str:

@@ -8,6 +8,7 @@ import yaml
 from zoo.core.contract import Contract
 from zoo.core.errors import BadPackage
 from zoo.core.recipe import Budget, Stage
+from zoo.package import project
 from zoo.package.card import blocks
 from zoo.package.describe import (
     VERSION,
@@ -18,6 +19,7 @@ from zoo.package.describe import (
     tolerance,
     validate,
 )
+from zoo.package.own import Own
 from zoo.package.trained import (
     Trained,
     declared_recipe,
@@ -45,6 +47,28 @@ def test_official_classes_accept_the_description(tmp_path, tiny, toy_package, na
     validate(rdf, trained.folder)
     assert yaml.safe_load(to_yaml(rdf)) == rdf
     assert rdf["version"] == VERSION
+
+
+def test_an_address_of_the_project_is_told(trained, monkeypatch):
+    address = "https://github.com/someone/superres-zoo"
+    monkeypatch.setattr("zoo.package.describe.repository", lambda: address)
+    rdf = describe(trained)
+    assert rdf["git_repo"] == address
+    assert [person["github_user"] for person in rdf["maintainers"]] == ["someone"]
+    validate(rdf, trained.folder)
+    with pytest.raises(BadPackage, match="git_repo"):
+        validate(rdf | {"git_repo": "nowhere"}, trained.folder)
+    own = Own(name="mine", title="Mine, retrained", authors=("A. User",))
+    mine = trained._replace(own=own)
+    assert "git_repo" not in describe(mine)
+
+
+def test_the_address_is_that_of_the_project_file(tmp_path, monkeypatch):
+    text = '[project.urls]\nRepository = "https://example.org/a/zoo/"\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    module = tmp_path / "zoo" / "package" / "project.py"
+    monkeypatch.setattr(project, "__file__", str(module))
+    assert project.repository() == "https://example.org/a/zoo"
 
 
 def test_equal_files_give_equal_text(tmp_path, tiny, toy_package):

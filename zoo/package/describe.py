@@ -26,6 +26,7 @@ from zoo.evaluate.further import headlines
 from zoo.package import own_card
 from zoo.package.acceptance import accepted
 from zoo.package.export import OPSET
+from zoo.package.project import repository
 from zoo.package.tensors import file_entry, input_tensor, output_tensor, plain, stated
 from zoo.package.trained import Trained, read_metrics
 from zoo.package.zips import read_members
@@ -67,6 +68,8 @@ class Identity(NamedTuple):
     """Who made it."""
     licence: str = LICENSE
     """SPDX identifier; empty if nobody states one."""
+    address: str = ""
+    """Repository that it comes from; empty if there is none."""
 
 
 def identity_of(trained: Trained) -> Identity:
@@ -80,6 +83,7 @@ def identity_of(trained: Trained) -> Identity:
         recipe.promise,
         recipe.tags,
         AUTHORS if own is None else own.authors,
+        address=(repository() or "") if own is None else "",
     )
 
 
@@ -171,6 +175,12 @@ def describe_files(
         "outputs": [output_tensor(identity.contract, folder)],
         "weights": _weights(folder, export),
     }
+    if identity.address:
+        owner = identity.address.split("/")[-2]
+        rdf["git_repo"] = identity.address
+        rdf["maintainers"] = [
+            {"name": name, "github_user": owner} for name in identity.authors[:1]
+        ]
     attached = attachments(folder)
     if attached:
         rdf["attachments"] = [file_entry(folder, name) for name in attached]
@@ -222,6 +232,8 @@ def to_yaml(rdf: dict[str, Any]) -> str:
 def validate(rdf: dict[str, Any], folder: Path) -> None:
     """Let the official classes read a description with the files that it names.
 
+    Addresses are checked for their form only: no network is needed.
+
     Raises
     ------
     BadPackage
@@ -229,23 +241,26 @@ def validate(rdf: dict[str, Any], folder: Path) -> None:
     """
     from bioimageio.spec import InvalidDescr, ValidationContext, build_description
 
-    context = ValidationContext(
-        root=folder, file_name="rdf.yaml", perform_io_checks=True
-    )
-    with warnings.catch_warnings():
-        # the library leaves the files open that it reads; closed here, by collecting
-        warnings.simplefilter("ignore", ResourceWarning)
-        result = build_description(rdf, context=context)
-        gc.collect()
-    if isinstance(result, InvalidDescr):
-        reasons = [
-            f"{'.'.join(str(part) for part in error.loc)}: {error.msg}"
-            for detail in result.validation_summary.details
-            for error in detail.errors
-        ]
-        raise BadPackage(
-            f"bioimageio.spec refuses the description: {'; '.join(reasons)}"
+    remote = ("git_repo", "maintainers")
+    local = {name: value for name, value in rdf.items() if name not in remote}
+    for content in (rdf, local) if len(local) < len(rdf) else (local,):
+        context = ValidationContext(
+            root=folder, file_name="rdf.yaml", perform_io_checks=content is local
         )
+        with warnings.catch_warnings():
+            # the library leaves files open that it reads; closed here, by collecting
+            warnings.simplefilter("ignore", ResourceWarning)
+            result = build_description(content, context=context)
+            gc.collect()
+        if isinstance(result, InvalidDescr):
+            reasons = [
+                f"{'.'.join(str(part) for part in error.loc)}: {error.msg}"
+                for detail in result.validation_summary.details
+                for error in detail.errors
+            ]
+            raise BadPackage(
+                f"bioimageio.spec refuses the description: {'; '.join(reasons)}"
+            )
 
 
 def tags(identity: Identity) -> list[str]:

@@ -2,17 +2,20 @@
 
     python benchmarks/widths.py dfgan_widefield cross_modality_gan_confocal_sted
 
-Both are trained from nothing with the budget `smoke`, on the same simulated pairs; the
-critic is reduced and whole with its generator.  Printed are the weights of generator
-and critic, and mean PSNR and SSIM of held-out pairs after the best linear match, beside
-those of the input itself.  So short a training says that both learn, and not which is
-better in the end.
+Both are trained from nothing with the budget `smoke`, on the same simulated patches.
+Its last stage, on whole tiles, is left out: at the paper's width it takes a quarter of
+an hour.  The critic is reduced and whole with its generator.  Printed are the weights
+of generator and critic, and mean PSNR and SSIM of held-out pairs after the best linear
+match, beside those of the input itself.  So short a training says that both learn, and
+not which is better in the end.
 """
 
 import argparse
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +67,9 @@ def _trainable(model: Any) -> int:
 def held_out(recipe: Recipe, count: int, crop_px: int) -> list[tuple[Any, Any]]:
     """Return pairs that no training of these has seen."""
     source = recipe.source.override(crop_px=crop_px)
-    return [source.sample(generator(SEED, number)) for number in range(count)]
+    drawn = (source.sample(generator(SEED, number)) for number in range(10 * count))
+    shown = (pair for pair in drawn if np.ptp(pair[1]) > 0)  # something is there
+    return list(islice(shown, count))
 
 
 def scores(made: list[np.ndarray], pairs: list[tuple[Any, Any]]) -> tuple[float, float]:
@@ -84,15 +89,27 @@ def enlarged(image: np.ndarray, target: np.ndarray) -> np.ndarray:
     return mean.repeat(factor, 0).repeat(factor, 1)
 
 
-def rows_of(name: str, count: int, crop_px: int) -> list[dict[str, Any]]:
-    """Return what is printed of one recipe."""
-    published = declared(name)
+def on_patches(recipe: Recipe) -> Recipe:
+    """Return a recipe whose shortest training shows patches only."""
+    smoke = recipe.budgets["smoke"]
+    stages = tuple(s for s in smoke.stages if "source__crop_px" in s.changes)
+    budget = smoke.model_copy(update={"stages": stages})
+    return recipe.override(budgets={**recipe.budgets, "smoke": budget})
+
+
+def rows_of(name: str, count: int, crop_px: int) -> Iterator[dict[str, Any]]:
+    """Yield what is printed of one recipe."""
+    published = on_patches(declared(name))
     pairs = held_out(published, count, crop_px)
     before = scores([enlarged(*pair) for pair in pairs], pairs)
-    rows: list[dict[str, Any]] = [
-        {"network": f"{name}: input", "weights": None, "critic": None, "minutes": None}
-        | {"psnr_db": round(before[0], 2), "ssim": round(before[1], 3)}
-    ]
+    yield {
+        "network": f"{name}: input",
+        "weights": None,
+        "critic": None,
+        "minutes": None,
+        "psnr_db": round(before[0], 2),
+        "ssim": round(before[1], 3),
+    }
     for width, recipe in (("published", published), ("paper", whole(published))):
         with tempfile.TemporaryDirectory() as folder:
             path = train(recipe, budget="smoke", run_folder=Path(folder) / "run")
@@ -101,17 +118,14 @@ def rows_of(name: str, count: int, crop_px: int) -> list[dict[str, Any]]:
             start_from(model, path)
         made = [model.predict_on_batch(image[None])[0] for image, _ in pairs]
         after = scores(made, pairs)
-        rows.append(
-            {
-                "network": f"{name}: {width}",
-                "weights": _trainable(model),
-                "critic": critics(recipe),
-                "minutes": round(run["seconds"] / 60, 1),
-                "psnr_db": round(after[0], 2),
-                "ssim": round(after[1], 3),
-            }
-        )
-    return rows
+        yield {
+            "network": f"{name}: {width}",
+            "weights": _trainable(model),
+            "critic": critics(recipe),
+            "minutes": round(run["seconds"] / 60, 1),
+            "psnr_db": round(after[0], 2),
+            "ssim": round(after[1], 3),
+        }
 
 
 def main() -> None:

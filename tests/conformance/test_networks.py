@@ -322,7 +322,16 @@ def cancelled(model: keras.Model) -> set[str]:
     }
 
 
-@every_promise
+@pytest.mark.parametrize(
+    "name",
+    [
+        # its steps take longest, and trainings of its kind run in tests of their own
+        pytest.param(n, marks=pytest.mark.slow)
+        if n in RARE or n == "dfcan_widefield"
+        else n
+        for n in PROMISES
+    ],
+)
 def test_one_step_moves_every_trainable_weight(name):
     # two: batch normalisation over one sample of one pixel has no slope
     model, frames = varied(PROMISES[name], seed=3), noise(grid_of(name), batch=2)

@@ -175,14 +175,17 @@ def test_impossible_options_are_named(options, complaint):
         # published as dfcan_widefield and as dfcan_sim, whose files are compared
         # without this test
         pytest.param({"tile": 32, "spectrum_px": 32}, marks=pytest.mark.slow),
-        {
-            "tile": None,
-            "spectrum_px": 24,
-            "spectrum": "published",
-            "resize": "legacy",
-            "channels": 9,
-            "scale": 3,
-        },
+        pytest.param(
+            {
+                "tile": None,
+                "spectrum_px": 24,
+                "spectrum": "published",
+                "resize": "legacy",
+                "channels": 9,
+                "scale": 3,
+            },
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {"tile": None, "spectrum_px": 24, "build": dfcan_reconstructed},
             marks=pytest.mark.slow,

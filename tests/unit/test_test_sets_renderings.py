@@ -138,13 +138,40 @@ def test_several_structures_are_told_apart_and_have_a_mean():
 
 def test_windows_of_the_spectrum_misplace_what_theory_says():
     test_set = SpectralTestSet(fields=1, distances_nm=(15.0,), size_px=176)
-    (case,) = test_set.cases()
+    case = next(test_set.cases())
     row = test_set.metrics([(case.name, test_set.score(case, test_set.perfect(case)))])
     values = row["distance"]["15"]
     # a normal distribution beyond one standard deviation; photons widen it
     assert 14 < values["misplaced_percent"] < 22
     assert values["crosstalk_percent"] < 0.1
     assert values["ms_ssim_eighth"] < values["ms_ssim_all_frames"] < values["ms_ssim"]
+
+
+def test_colors_that_are_interrupted_or_nothing_but_noise_are_told_apart():
+    test_set = SpectralTestSet(fields=1, distances_nm=(25.0,), size_px=176)
+    cases = list(test_set.cases())
+    groups = [case.name.partition("/")[0] for case in cases]
+    assert groups == ["distance", *["gaps"] * 5, *["noise"] * 3]
+
+    def metrics(image):
+        products = [Products([Image("image", image(c), "yxc")]) for c in cases]
+        pairs = zip(cases, products, strict=True)
+        return test_set.metrics([(c.name, test_set.score(c, p)) for c, p in pairs])
+
+    ideal = metrics(lambda case: case.truth)
+    filled = metrics(lambda case: np.ones(case.truth.shape))
+    for length in ("100", "500"):
+        assert ideal["gaps"][length]["bridged_percent"] == 0
+        assert ideal["gaps"][length]["bridged_truth_percent"] == 0
+        assert filled["gaps"][length]["bridged_percent"] == 100
+        assert not cases[1].truth[..., 1].any()
+    for row in ideal["noise"].values():
+        assert row["false_area_percent"] == 0
+    for row in filled["noise"].values():
+        assert row["false_area_percent"] == 100
+    corners = [table.corner for table in test_set.tables(ideal)]
+    assert corners == ["distance of spectra [nm]", "gap [nm]", "noise [1/µm²]"]
+    assert set(test_set.headlines(ideal)) == {"distance", "noise"}
 
 
 @pytest.mark.parametrize("test_set", [

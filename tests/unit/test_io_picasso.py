@@ -122,6 +122,21 @@ def test_only_tables_of_a_movie_are_written_for_picasso(tmp_path):
         assert len(file["locs"]) == 18
 
 
+def _picasso(script, path):
+    """Return the words that Picasso's Python prints; it pins other dependencies."""
+    python = os.environ.get("ZOO_PICASSO_PYTHON")
+    if not python:
+        pytest.skip("ZOO_PICASSO_PYTHON names no Python that has picassosr")
+    done = subprocess.run(
+        [python, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )
+    return done.stdout.split()
+
+
 OPENING = """
 import sys
 from picasso import io
@@ -141,9 +156,6 @@ print(len(locs), *sums, locs["frame"].max(), info[0]["Pixelsize"])
 
 @pytest.mark.slow
 def test_picasso_imports_the_text_table(tmp_path):
-    python = os.environ.get("ZOO_PICASSO_PYTHON")
-    if not python:
-        pytest.skip("ZOO_PICASSO_PYTHON names no Python that has picassosr")
     rng = np.random.default_rng(2)
     table = Localizations(
         x_nm=rng.uniform(0, 6400, 20),
@@ -156,14 +168,8 @@ def test_picasso_imports_the_text_table(tmp_path):
         response=np.ones(20),
     )
     write_localizations(tmp_path / "localizations.csv", table)
-    done = subprocess.run(
-        [python, "-c", IMPORTING, str(tmp_path / "localizations.csv")],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
-    )
-    count, x_px, precision_px, last, pixel_nm = map(float, done.stdout.split()[-5:])
+    words = _picasso(IMPORTING, tmp_path / "localizations.csv")
+    count, x_px, precision_px, last, pixel_nm = map(float, words[-5:])
     assert (count, last, pixel_nm) == (20, 19, 130)
     assert x_px == pytest.approx(table.x_nm.sum() / 130, abs=0.01)
     assert precision_px == pytest.approx(table.uncertainty_nm.sum() / 130, abs=0.01)
@@ -171,22 +177,12 @@ def test_picasso_imports_the_text_table(tmp_path):
 
 @pytest.mark.slow
 def test_picassos_own_reader_opens_the_file(tmp_path):
-    # Picasso pins other versions of our dependencies: it has a Python of its own
-    python = os.environ.get("ZOO_PICASSO_PYTHON")
-    if not python:
-        pytest.skip("ZOO_PICASSO_PYTHON names no Python that has picassosr")
     table = _table()
     _write(tmp_path / "found.hdf5", table)
     for kept in ("with .yaml", "without"):
         if kept == "without":
             (tmp_path / "found.yaml").unlink()
-        done = subprocess.run(
-            [python, "-c", OPENING, str(tmp_path / "found.hdf5")],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
-        )
-        count, total, last, width = done.stdout.split()[-4:]
+        words = _picasso(OPENING, tmp_path / "found.hdf5")
+        count, total, last, width = words[-4:]
         assert (int(count), int(last), int(width)) == (9, table.frame.max() - 1, 64)
         assert abs(float(total) - (table.x_nm / 130 - 0.5).sum()) < 0.1

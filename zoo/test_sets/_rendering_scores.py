@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from zoo.core.random import generator
+from zoo.core.test_set import Metrics, ScoreTable
 from zoo.metrics.images import affine_match
 from zoo.metrics.renderings import smoothed
 from zoo.metrics.similarity import ms_ssim
@@ -22,6 +23,32 @@ NOISE_PER_UM2 = (1.0, 5.0, 20.0)
 
 BANDWIDTHS_PX = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Standard deviations that the kernel density estimate chooses from, px."""
+
+
+TableLayout = tuple[str, str, dict[str, str]]
+"""Group of the metrics, corner of its table, metrics and their headings."""
+
+INVENTED: tuple[TableLayout, ...] = (
+    (
+        "gaps",
+        "gap [nm]",
+        {
+            "bridged_percent": "bridged [%]",
+            "bridged_kde_percent": "kernel density [%]",
+        },
+    ),
+    ("noise", "noise [1/µm²]", {"false_area_percent": "area taken [%]"}),
+)
+"""What is made of true gaps and of false localizations alone."""
+
+
+def laid_out(metrics: Metrics, layout: Sequence[TableLayout]) -> list[ScoreTable]:
+    """Return a table for every group of a layout that was measured."""
+    return [
+        ScoreTable(corner, columns, dict(metrics[group]))
+        for group, corner, columns in layout
+        if metrics.get(group)
+    ]
 
 
 def likeness(image: np.ndarray, truth: np.ndarray) -> float:

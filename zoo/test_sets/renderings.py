@@ -1,6 +1,6 @@
 """Frozen acquisitions, rendered from few frames to all, beside classical renderings."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -26,9 +26,12 @@ from zoo.simulate.renderings import (
 from zoo.test_sets._gaps import GAPS_NM, Gaps, bridged, gapped_scene
 from zoo.test_sets._rendering_scores import (
     BANDWIDTHS_PX,
+    INVENTED,
     NOISE_PER_UM2,
+    TableLayout,
     bandwidth_px,
     frames_for,
+    laid_out,
     likeness,
     long_image,
 )
@@ -246,9 +249,8 @@ class RenderingTestSet(TestSet):
 
     def tables(self, metrics: Metrics) -> list[ScoreTable]:
         """Return the curve over frames, and what is made of gaps and noise."""
-        tables: list[ScoreTable] = []
         curve = _METHODS | {"frames_saved": "frames saved"}
-        for group, corner, columns in (
+        layout: tuple[TableLayout, ...] = (
             ("table", "frames", curve),
             *((kind, "frames, " + kind.replace("_", " "), curve) for kind in CLOUDS),
             ("switched", "frames, switch of the next", {"ms_ssim": "MS-SSIM"}),
@@ -257,20 +259,9 @@ class RenderingTestSet(TestSet):
                 "frames, with widefield",
                 {"ms_ssim": "MS-SSIM", "frames_saved": "frames saved"},
             ),
-            (
-                "gaps",
-                "gap [nm]",
-                {
-                    "bridged_percent": "bridged [%]",
-                    "bridged_kde_percent": "kernel density [%]",
-                },
-            ),
-            ("noise", "noise [1/µm²]", {"false_area_percent": "area taken [%]"}),
-        ):
-            rows: Mapping[str, Mapping[str, Any]] = metrics.get(group, {})
-            if rows:
-                tables.append(ScoreTable(corner, columns, dict(rows)))
-        return tables
+            *INVENTED,
+        )
+        return laid_out(metrics, layout)
 
     def _scene(self, number: int) -> Scene:
         rng = generator(self.seed, number)

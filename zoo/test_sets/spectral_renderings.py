@@ -1,6 +1,6 @@
 """Frozen acquisitions of several colours, from an eighth of their frames."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -24,7 +24,12 @@ from zoo.simulate.spectral_renderings import (
     SpectralScene,
 )
 from zoo.test_sets._gaps import GAPS_NM, Gaps, bridged, gapped_scene
-from zoo.test_sets._rendering_scores import NOISE_PER_UM2
+from zoo.test_sets._rendering_scores import (
+    INVENTED,
+    NOISE_PER_UM2,
+    TableLayout,
+    laid_out,
+)
 
 DISTANCES_NM = (15.0, 25.0, 40.0)
 """Distances of neighbouring dyes' spectral centroids, nm."""
@@ -223,8 +228,7 @@ class SpectralTestSet(TestSet):
 
     def tables(self, metrics: Metrics) -> list[ScoreTable]:
         """Return similarity and cross-talk by distance, and of gaps and noise."""
-        tables: list[ScoreTable] = []
-        for group, corner, columns in (
+        layout: tuple[TableLayout, ...] = (
             (
                 "distance",
                 "distance of spectra [nm]",
@@ -237,20 +241,9 @@ class SpectralTestSet(TestSet):
                     "misplaced_percent": "misplaced [%]",
                 },
             ),
-            (
-                "gaps",
-                "gap [nm]",
-                {
-                    "bridged_percent": "bridged [%]",
-                    "bridged_kde_percent": "kernel density [%]",
-                },
-            ),
-            ("noise", "noise [1/µm²]", {"false_area_percent": "area taken [%]"}),
-        ):
-            rows: Mapping[str, Mapping[str, Any]] = metrics.get(group, {})
-            if rows:
-                tables.append(ScoreTable(corner, columns, dict(rows)))
-        return tables
+            *INVENTED,
+        )
+        return laid_out(metrics, layout)
 
     def headlines(self, metrics: Metrics) -> Metrics:
         """Return distances and noise."""
@@ -262,6 +255,8 @@ class SpectralTestSet(TestSet):
             blinking=self.conditions.blinking,
             pixel_size_nm=self.conditions.pixel_size_nm,
         )
+        like = self._scene(APART_NM, 0)
+        others = len(like.acquisitions) - 1
         for number, gap_nm in enumerate(GAPS_NM):
             rng = generator(self.seed, 100, number)
             drawn_scene, gaps = gapped_scene(rng, plain, self.size_px, gap_nm)
@@ -270,8 +265,6 @@ class SpectralTestSet(TestSet):
                 dyes=acquisition.dyes.within(-1.0, 0.0),
                 counts=acquisition.counts[:0],
             )
-            like = self._scene(APART_NM, 0)
-            others = len(like.acquisitions) - 1
             nothing = np.zeros_like(drawn_scene.counts)
             scene = like._replace(
                 acquisitions=(acquisition, *(dark,) * others),

@@ -5,16 +5,15 @@ napari, as ``ZOO_PICASSO_PYTHON`` in `tests/unit/test_io_picasso.py` does; Image
 Debian's ``imagej`` under ``xvfb-run``.
 """
 
-import os
 import re
 import shutil
-import subprocess
 from ast import literal_eval
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from foreign import interpreter, run
 
 from zoo.core.localizations import Localizations
 from zoo.io.tables import write_localizations
@@ -56,30 +55,6 @@ saveAs("Tiff", "%s");
 run("Quit");
 """
 FIJI = Path(__file__).parents[2] / "docs" / "fiji.md"
-
-
-def interpreter(variable):
-    """Return the Python that a variable names, or skip."""
-    python = os.environ.get(variable)
-    if not python:
-        pytest.skip(f"{variable} names no Python")
-    return python
-
-
-def run(*words, codes=(0,)):
-    """Return the lines that a program prints which ends with one of some codes."""
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        [str(word) for word in words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        timeout=600,
-    )
-    assert done.returncode in codes, done.stderr
-    return done.stdout.strip().splitlines()
 
 
 def test_locan_reads_the_table(tmp_path):

@@ -1,13 +1,12 @@
 """`zoo.io.picasso`: tables that Picasso opens."""
 
 import json
-import os
-import subprocess
 
 import h5py
 import numpy as np
 import pytest
 import yaml
+from foreign import interpreter, run
 
 from zoo.core.localizations import Localizations
 from zoo.core.products import Movie, Table
@@ -124,17 +123,8 @@ def test_only_tables_of_a_movie_are_written_for_picasso(tmp_path):
 
 def _picasso(script, path):
     """Return the words that Picasso's Python prints; it pins other dependencies."""
-    python = os.environ.get("ZOO_PICASSO_PYTHON")
-    if not python:
-        pytest.skip("ZOO_PICASSO_PYTHON names no Python that has picassosr")
-    done = subprocess.run(
-        [python, "-c", script, str(path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
-    )
-    return done.stdout.split()
+    lines = run(interpreter("ZOO_PICASSO_PYTHON"), "-c", script, path)
+    return [word for line in lines for word in line.split()]
 
 
 OPENING = """

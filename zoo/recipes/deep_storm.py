@@ -10,8 +10,9 @@ from zoo.losses import BlurredSpikes
 from zoo.models.deep_storm import DEEP_STORM
 from zoo.objectives.supervised import Supervised
 from zoo.simulate.filament_frames import FilamentFrames
+from zoo.tasks.crowding import Crowding
 from zoo.tasks.density import Density
-from zoo.test_sets.emitters import EmitterTestSet
+from zoo.test_sets.filaments import FilamentTestSet
 
 BRIGHT = {
     "source__photons": (1500.0, 6000.0),
@@ -103,12 +104,17 @@ DEEP_STORM_MICROTUBULES = Recipe(
     contract=Contract(
         grid=Grid.square(scale=8, halo=4, outputs=("density",)),
         input=Frames(scaling="spots"),
-        task=Density(threshold=0.5, ideal_peak=49.2, window_px=7),
+        task=Density(
+            threshold=0.5,
+            ideal_peak=49.2,
+            window_px=5,
+            crowding=Crowding(),
+        ),
         tile={"y": 64, "x": 64},
     ),
     source=FilamentFrames(empty_share=0.15, haze_share=0.45),
     objective=Supervised(loss=BlurredSpikes(sparsity=0.5)),
-    test_set=EmitterTestSet(),
+    test_set=FilamentTestSet(),
     budgets={
         "smoke": Budget(
             stages=(
@@ -140,7 +146,14 @@ DEEP_STORM_MICROTUBULES = Recipe(
             hours=0.055,
         ),
     },
-    acceptance=thresholds(jaccard=(0.94, 0.87, 0.73), rmse_nm=(20, 30, 40)),
+    acceptance=(
+        *thresholds(jaccard=(0.94, 0.87, 0.73), rmse_nm=(20, 30, 40)),
+        Threshold(metric="dense/115/jaccard_50", at_least=0.38),
+        Threshold(metric="dense/115/pcc", at_least=0.85),
+        Threshold(metric="false/empty/false_per_100_frames", at_most=2),
+        Threshold(metric="false/haze/false_per_100_frames", at_most=40),
+        Threshold(metric="false/wide/false_per_100_frames", at_most=10),
+    ),
     tags=(
         "single-molecule-localization-microscopy",
         "smlm",

@@ -254,6 +254,7 @@ DEEP_STORM3D_LEARNED = DEEP_STORM3D_TETRAPOD.override(
         "single frames that were taken through a phase mask which was learned together "
         "with the network."
     ),
+    contract__task__threshold=0.03,
     source=_SOURCE.with_mask(np.array(LEARNED_RAD, np.float32)),
     objective=PsfDesign(
         loss=SpikesInVolume(peak=PEAK),
@@ -271,7 +272,7 @@ DEEP_STORM3D_LEARNED = DEEP_STORM3D_TETRAPOD.override(
     ),
     retraining=None,
     acceptance=thresholds(
-        jaccard=(0.9, 0.75, 0.56), lateral_nm=(14, 18, 20), axial_nm=(20, 23, 29)
+        jaccard=(0.9, 0.78, 0.66), lateral_nm=(14, 20, 24), axial_nm=(20, 26, 31)
     ),
     budgets={
         "smoke": Budget(

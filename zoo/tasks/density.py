@@ -12,6 +12,7 @@ from zoo.core.grid import Grid
 from zoo.core.processing import Operation
 from zoo.core.products import Image, Movie, Panel, Product, Table
 from zoo.tasks.conditions import fine_sizes_nm, pixel_size_warnings
+from zoo.tasks.crowding import Crowding
 from zoo.tasks.light import Light, LightOptions, Unit
 from zoo.tasks.localization import add_gaussians, add_histogram, localize
 from zoo.tasks.refining import Refinement, RefineOptions
@@ -62,6 +63,9 @@ class Density(Task):
     centroid_px: int | None = Field(default=None, ge=1)
     """Window of the centre of gravity, px of the fine grid, odd; `window_px` if left
     out."""
+    crowding: Crowding | None = None
+    """How the response is shared out where emitters crowd, in the place of the window
+    of the centre of gravity; only in a plane."""
     window_planes: int | None = Field(default=None, ge=1)
     """Height of both windows along depth, planes, odd; as along y and x if left out."""
     z_first_nm: float | None = None
@@ -248,6 +252,7 @@ class _Localizing:
             window_planes=self._task.window_planes,
             errors=self._task.errors,
             errors_z=self._task.errors_z,
+            crowding=self._task.crowding,
         )
         if self._refinement is not None:
             rows = self._refinement.fitted(frames, rows, first)
@@ -307,6 +312,9 @@ class _Localizing:
             "window_px": task.window_px,
             "centroid_px": task.centroid_px or task.window_px,
         }
+        if task.crowding is not None:
+            del options["centroid_px"]
+            options |= task.crowding.model_dump()
         if "z" in self._axes:
             options["window_planes"] = task.window_planes or task.window_px
         if self._gaussian:

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 
 from zoo.core.localizations import Localizations
+from zoo.tasks.crowding import Crowding, share_out
 from zoo.tasks.peaks import find_peaks
 from zoo.tasks.uncertainty import Errors
 
@@ -25,6 +26,7 @@ def localize(
     window_planes: int | None = None,
     errors: Errors | None = None,
     errors_z: Errors | None = None,
+    crowding: Crowding | None = None,
 ) -> Localizations:
     """Find the emitters in density maps: local maxima and their centre of gravity.
 
@@ -43,6 +45,9 @@ def localize(
     and the sum over its window are `ideal_peak`.  The response is therefore that
     sum divided by `ideal_peak`: about 1 for a clear emitter wherever it lies
     relative to the grid, up to 2 where two fall into one window.
+
+    With `crowding`, in a plane, windows give way to what `share_out` gives to every
+    maximum, and two emitters may stand where one maximum is.
 
     Parameters
     ----------
@@ -71,6 +76,8 @@ def localize(
     errors, errors_z
         Errors that go with response and its spread in the centroid window, along y and
         x and along depth.
+    crowding
+        How the response is shared out among its maxima; by windows if left out.
 
     Returns
     -------
@@ -83,7 +90,8 @@ def localize(
     ------
     ValueError
         If a size is even or not positive, or `threshold`, `ideal_peak`,
-        `pixel_size_nm` or `z_step_nm` is not positive.
+        `pixel_size_nm` or `z_step_nm` is not positive; if there is `crowding` in a
+        volume.
 
     Examples
     --------
@@ -110,6 +118,26 @@ def localize(
         pixel_size_nm=pixel_size_nm,
         **steps,
     )
+    if crowding is not None:
+        if deep:
+            raise ValueError("crowding is shared out in a plane, not in a volume")
+        shared = share_out(
+            density,
+            crowding,
+            threshold=threshold,
+            ideal_peak=ideal_peak,
+            window=window,
+        )
+        columns = {
+            "x_nm": shared.x * pixel_size_nm,
+            "y_nm": shared.y * pixel_size_nm,
+            "frame": shared.frame + first_frame,
+            "response": shared.mass / ideal_peak,
+        }
+        if errors is not None:
+            stated = errors.at(np.sqrt(shared.variance), columns["response"])
+            columns["uncertainty_nm"] = stated * pixel_size_nm
+        return Localizations(**columns)
     # a sum above the threshold needs a peak above its share of the window
     level = threshold * ideal_peak / np.prod(centroids)
     peaks = find_peaks(density, level=level, windows=windows, centroids=centroids)

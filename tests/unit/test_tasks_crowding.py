@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from zoo.core.contract import Contract
+from zoo.core.errors import BadPackage
+from zoo.core.grid import Axis, Grid
+from zoo.inputs.frames import Frames
 from zoo.tasks.crowding import Crowding, share_out
+from zoo.tasks.density import Density
 from zoo.tasks.localization import localize
 
 SETTINGS = {"threshold": 0.5, "ideal_peak": 50.0, "window": 5}
@@ -147,3 +152,17 @@ def test_a_volume_is_refused():
             ideal_peak=50.0,
             crowding=Crowding(),
         )
+
+
+def test_a_package_that_shares_out_planes_of_depth_is_refused():
+    grid = Grid(
+        output_axes="bzyxc",
+        axes={"y": Axis(scale=2), "x": Axis(scale=2)},
+        planes=4,
+        channels=("intensity",),
+        outputs=("density",),
+    )
+    task = Density(crowding=Crowding(), z_first_nm=0.0, z_step_nm=150.0)
+    contract = Contract(grid=grid, input=Frames(scaling="spots"), task=task)
+    with pytest.raises(BadPackage, match=r"in a plane \(crowding\)"):
+        task.start(None, contract, task.options())

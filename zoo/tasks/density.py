@@ -94,6 +94,11 @@ class Density(Task):
                 f"the package states no z_step_nm for the {grid.planes} planes of "
                 "depth in its output"
             )
+        if self.crowding is not None and "z" in grid.output_space:
+            raise BadPackage(
+                "the package shares its density out in a plane (crowding), and its "
+                "output has planes of depth"
+            )
         if len(recording.groups) > 1:
             raise BadInput(
                 f"{recording.source} has {len(recording.groups)} channels, "

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
-from scipy.spatial import cKDTree
 
 from zoo.core.config import Config
 from zoo.tasks.peaks import find_peaks
@@ -129,6 +128,8 @@ def _settled(
     cells, kept
         What every remaining maximum holds, and which of the maxima those are.
     """
+    from scipy.spatial import cKDTree  # commands that answer at once do without
+
     count = len(maxima)
     kept = np.arange(count)
     if not count:

@@ -28,11 +28,10 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 from zoo.catalog import recipe as declared
 from zoo.core.recipe import Budget, Recipe, Stage
 from zoo.objectives._networks import trained_network
+from zoo.recipes.smnet import BY_SIZE, COLUMNS
 from zoo.train.run import train
 from zoo.train.start import start_from
 
-AXES = ("x_nm", "y_nm", "z_nm")
-BY_SIZE = {"objective__loss__error": "absolute"}
 BATCH, STEPS, EPOCHS = 32, 60, 40
 WIDTHS = (38, 10, 10, 9, 8, 8, 8)
 
@@ -78,7 +77,7 @@ def over_bounds(recipe: Recipe, weights: Path) -> tuple[Any, list[float]]:
                 [
                     (found[:, place] * factors[place] - getattr(case.truth, name))
                     / getattr(case.facts.bounds, name)
-                    for place, name in enumerate(AXES)
+                    for place, name in enumerate(COLUMNS)
                 ]
             )
         )

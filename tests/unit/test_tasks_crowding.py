@@ -32,17 +32,17 @@ def _crowd(rng, frames=3, emitters=40):
 
 def test_an_isolated_emitter_is_where_its_centre_of_gravity_is():
     found = share_out(_map((20, 31, 50.0), sigma=1.2), Crowding(), **SETTINGS)
-    assert found.y == pytest.approx([20.5], abs=1e-6)
-    assert found.x == pytest.approx([31.5], abs=1e-6)
+    assert found.centre[0] == pytest.approx([20.5], abs=1e-6)
+    assert found.centre[1] == pytest.approx([31.5], abs=1e-6)
     assert found.mass == pytest.approx([50.0], rel=0.08)  # dark pixels belong to none
-    assert np.sqrt(found.variance) == pytest.approx([1.2], rel=0.15)
+    assert np.sqrt(found.variance[0]) == pytest.approx([1.2], rel=0.15)
 
 
 def test_two_of_them_apart_are_two():
     found = share_out(
         _map((20, 20, 50.0), (20, 34, 50.0), sigma=1.2), Crowding(), **SETTINGS
     )
-    assert found.x == pytest.approx([20.5, 34.5], abs=1e-6)
+    assert found.centre[1] == pytest.approx([20.5, 34.5], abs=1e-6)
 
 
 @pytest.mark.parametrize("axis", ["y", "x"])
@@ -51,7 +51,7 @@ def test_a_patch_with_the_response_of_two_is_two_along_its_longer_axis(axis):
     density = _map(*[(*place, 50.0) for place in places], sigma=1.6)
     found = share_out(density, Crowding(), **SETTINGS)
     assert len(found.frame) == 2
-    along, across = (found.y, found.x) if axis == "y" else (found.x, found.y)
+    along, across = found.centre if axis == "y" else found.centre[::-1]
     # a standard deviation of both: root of half their distance and the blur, squared
     assert np.sort(along) == pytest.approx([22 - 2.2, 22 + 2.2], abs=0.25)
     assert across == pytest.approx([20.5, 20.5], abs=1e-6)
@@ -65,14 +65,14 @@ def test_a_weak_maximum_leaves_what_it_holds_to_its_neighbour():
     found = share_out(density, Crowding(), **SETTINGS)
     assert len(found.frame) == 1
     assert found.mass[0] - alone.mass[0] > 12.0
-    assert found.x[0] == pytest.approx(20.5 + 5 * 15 / 50, abs=0.2)
+    assert found.centre[1][0] == pytest.approx(20.5 + 5 * 15 / 50, abs=0.2)
 
 
 def test_two_weak_maxima_together_are_one_emitter():
     density = _map((20, 20, 20.0), (20, 24, 19.0), sigma=0.7)
     found = share_out(density, Crowding(core_px=4.0), **SETTINGS)
     assert len(found.frame) == 1
-    assert 20.5 < found.x[0] < 24.5
+    assert 20.5 < found.centre[1][0] < 24.5
     # neither of them is one
     for value in (20.0, 19.0):
         single = share_out(_map((20, 20, value), sigma=0.7), Crowding(), **SETTINGS)
@@ -111,16 +111,18 @@ def test_frames_do_not_see_each_other():
     assert (np.diff(together.frame) >= 0).all()
     for number, frame in enumerate(density):
         alone = share_out(frame[None], Crowding(), **SETTINGS)
-        for name in ("y", "x", "mass", "variance"):
-            values = getattr(together, name)[together.frame == number]
-            np.testing.assert_allclose(values, getattr(alone, name))
+        own = together.frame == number
+        for name in ("place", "centre", "mass", "variance"):
+            values = np.array(getattr(together, name))[..., own]
+            np.testing.assert_allclose(values, np.array(getattr(alone, name)))
 
 
 def test_empty_maps_give_nothing():
     for density in (np.zeros((2, 9, 9)), _map((4, 4, 10.0))):
         found = share_out(density, Crowding(), **SETTINGS)
         assert not len(found.frame)
-        assert all(len(values) == 0 for values in found)
+        columns = (found.mass, *found.place, *found.centre, *found.variance)
+        assert all(len(values) == 0 for values in columns)
 
 
 def test_more_emitters_of_a_crowd_are_found_and_fewer_guesses_are_wrong():

@@ -76,9 +76,20 @@ def curriculum(
 
 
 def thresholds(
-    *, jaccard: tuple[float, float, float], rmse_nm: tuple[float, float, float]
+    *,
+    jaccard: tuple[float, float, float],
+    rmse_nm: tuple[float, float, float],
+    dense: tuple[float, float],
 ) -> tuple[Threshold, ...]:
-    """Return the scores to reach at 1, 3 and 6 emitters per square micrometre."""
+    """Return the scores to reach on uniform emitters, crowds and frames without any.
+
+    Parameters
+    ----------
+    jaccard, rmse_nm
+        At 1, 3 and 6 emitters per square micrometre.
+    dense
+        Jaccard index within 50 nm and correlation of the summed image on dense tubes.
+    """
     bounds = []
     for density, least, most in zip((1, 3, 6), jaccard, rmse_nm, strict=True):
         name = f"density/{density}"
@@ -88,7 +99,14 @@ def thresholds(
             Threshold(metric=f"{name}/bias_x_nm", at_least=-1, at_most=1),
             Threshold(metric=f"{name}/bias_y_nm", at_least=-1, at_most=1),
         ]
-    bounds.append(Threshold(metric="empty/all/false_per_100_frames", at_most=1))
+    bounds += [
+        Threshold(metric="empty/all/false_per_100_frames", at_most=1),
+        Threshold(metric="dense/115/jaccard_50", at_least=dense[0]),
+        Threshold(metric="dense/115/pcc", at_least=dense[1]),
+    ]
+    for condition, most in (("empty", 2), ("haze", 40), ("wide", 10)):
+        name = f"false/{condition}/false_per_100_frames"
+        bounds.append(Threshold(metric=name, at_most=most))
     return tuple(bounds)
 
 
@@ -146,13 +164,8 @@ DEEP_STORM_MICROTUBULES = Recipe(
             hours=0.055,
         ),
     },
-    acceptance=(
-        *thresholds(jaccard=(0.94, 0.87, 0.73), rmse_nm=(20, 30, 40)),
-        Threshold(metric="dense/115/jaccard_50", at_least=0.38),
-        Threshold(metric="dense/115/pcc", at_least=0.85),
-        Threshold(metric="false/empty/false_per_100_frames", at_most=2),
-        Threshold(metric="false/haze/false_per_100_frames", at_most=40),
-        Threshold(metric="false/wide/false_per_100_frames", at_most=10),
+    acceptance=thresholds(
+        jaccard=(0.94, 0.87, 0.73), rmse_nm=(20, 30, 40), dense=(0.38, 0.85)
     ),
     tags=(
         "single-molecule-localization-microscopy",

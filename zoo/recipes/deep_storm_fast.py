@@ -1,7 +1,7 @@
 """The separable variant of Deep-STORM, trained on crowded filaments."""
 
 from zoo.core.grid import Grid
-from zoo.core.recipe import Budget, Stage, Threshold
+from zoo.core.recipe import Budget, Stage
 from zoo.models.deep_storm_fast import DEEP_STORM_FAST
 from zoo.recipes.deep_storm import (
     BRIGHT,
@@ -55,12 +55,7 @@ DEEP_STORM_FAST_MICROTUBULES = DEEP_STORM_MICROTUBULES.override(
             validation_samples=64,
         ),
     },
-    acceptance=(
-        *thresholds(jaccard=(0.93, 0.87, 0.75), rmse_nm=(20, 30, 40)),
-        Threshold(metric="dense/115/jaccard_50", at_least=0.46),
-        Threshold(metric="dense/115/pcc", at_least=0.87),
-        Threshold(metric="false/empty/false_per_100_frames", at_most=2),
-        Threshold(metric="false/haze/false_per_100_frames", at_most=40),
-        Threshold(metric="false/wide/false_per_100_frames", at_most=10),
+    acceptance=thresholds(
+        jaccard=(0.93, 0.87, 0.75), rmse_nm=(20, 30, 40), dense=(0.46, 0.87)
     ),
 )

@@ -6,13 +6,13 @@ is given to the nearest maximum; maxima that hold too little for an emitter leav
 they hold to their neighbours; and what holds almost two emitters is taken for two.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from zoo.core.config import Config
-from zoo.tasks.peaks import find_peaks
+from zoo.tasks.peaks import Peaks, find_peaks
 
 _FLOOR = 0.005  # of an ideal peak; darker pixels belong to no emitter
 _NEARER = 0.1  # px, at most
@@ -30,21 +30,6 @@ class Crowding(Config):
     two_above: float = Field(default=1.8, gt=1)
     """Share of an ideal emitter's response above which there are two, placed one
     standard deviation to both sides along the longer axis."""
-
-
-class Shared(NamedTuple):
-    """Emitters and what was given to each of them; (n,) arrays, frame by frame."""
-
-    frame: np.ndarray
-    """Number of the map, from 0."""
-    y: np.ndarray
-    """Centre, px from the outer corner."""
-    x: np.ndarray
-    variance: np.ndarray
-    """Variance of the response about that centre per axis, px²; of a pair, about the
-    centre of both."""
-    mass: np.ndarray
-    """Sum of the response; of a pair, each has half."""
 
 
 class _Cells(NamedTuple):
@@ -65,7 +50,7 @@ def share_out(
     threshold: float,
     ideal_peak: float,
     window: int,
-) -> Shared:
+) -> Peaks:
     """Find emitters by sharing the response out among its maxima.
 
     Parameters
@@ -81,6 +66,12 @@ def share_out(
     window
         Edge of the square in which a maximum must be the largest, fine px, odd.
 
+    Returns
+    -------
+    emitters : Peaks
+        Frame by frame.  Of a pair, the variances are about the centre of both, and each
+        has half of the mass.
+
     Examples
     --------
     >>> pair = np.zeros((1, 9, 9))
@@ -88,7 +79,7 @@ def share_out(
     >>> found = share_out(
     ...     pair, Crowding(), threshold=0.5, ideal_peak=50.0, window=5
     ... )
-    >>> found.x.round(2).tolist(), found.mass.tolist()
+    >>> found.centre[1].round(2).tolist(), found.mass.tolist()
     ([5.91, 3.09], [50.0, 50.0])
     """
     places = find_peaks(
@@ -110,7 +101,10 @@ def share_out(
     cells, kept = _settled(
         maxima, pixels, weight, reach=crowding.reach_px, least=threshold * ideal_peak
     )
-    return _emitters(cells, places.frame[kept], crowding, threshold, ideal_peak)
+    # the cell of every emitter: none, one or two of each
+    cell, moments = _emitters(cells, crowding, threshold, ideal_peak)
+    own = kept[cell]
+    return Peaks(places.frame[own], tuple(p[own] for p in places.place), *moments)
 
 
 def _settled(
@@ -173,13 +167,9 @@ def _leaving(
 
 
 def _emitters(
-    cells: _Cells,
-    frame: np.ndarray,
-    crowding: Crowding,
-    threshold: float,
-    ideal_peak: float,
-) -> Shared:
-    """Return the emitters of cells: none, one or two of each."""
+    cells: _Cells, crowding: Crowding, threshold: float, ideal_peak: float
+) -> tuple[np.ndarray, tuple[Any, Any, np.ndarray]]:
+    """Return the cell, then centre, variance and mass of every emitter."""
     count = len(cells.mass)
     mass = np.maximum(cells.mass, 1e-12)
 
@@ -192,21 +182,16 @@ def _emitters(
     inside = off_y**2 + off_x**2 <= crowding.core_px**2
     core = np.bincount(cells.cell[inside], cells.weight[inside], count)
     found = core > threshold * ideal_peak
+    two = found & (cells.mass > crowding.two_above * ideal_peak)
     # standard deviation along the longer axis of the patch, and its direction
     longer = np.sqrt((yy + xx) / 2 + np.hypot((yy - xx) / 2, xy))
     angle = np.arctan2(2 * xy, xx - yy) / 2
-    two = found & (cells.mass > crowding.two_above * ideal_peak)
-    sides = np.where(two, longer, 0.0)
-    away_y, away_x = sides * np.sin(angle), sides * np.cos(angle)
-    # a pair's first one in the place of the cell, its second one behind it
-    cell = np.concatenate([np.flatnonzero(found), np.flatnonzero(two)])
-    side = np.repeat([1.0, -1.0], [np.count_nonzero(found), np.count_nonzero(two)])
-    order = np.lexsort((-side, cell))
-    cell, side = cell[order], side[order]
-    return Shared(
-        frame[cell],
-        (y + 0.5)[cell] + side * away_y[cell],
-        (x + 0.5)[cell] + side * away_x[cell],
-        ((yy + xx) / 2)[cell],
-        cells.mass[cell] / np.where(two[cell], 2.0, 1.0),
+    number = found.astype(int) + two
+    cell = np.repeat(np.arange(count), number)
+    second = np.append(False, cell[1:] == cell[:-1])[: len(cell)]
+    away = np.where(two, longer, 0.0)[cell] * np.where(second, -1.0, 1.0)
+    centre = (
+        (y + 0.5)[cell] + away * np.sin(angle)[cell],
+        (x + 0.5)[cell] + away * np.cos(angle)[cell],
     )
+    return cell, (centre, (yy[cell], xx[cell]), cells.mass[cell] / number[cell])

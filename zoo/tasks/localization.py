@@ -121,26 +121,17 @@ def localize(
     if crowding is not None:
         if deep:
             raise ValueError("crowding is shared out in a plane, not in a volume")
-        shared = share_out(
+        peaks = share_out(
             density,
             crowding,
             threshold=threshold,
             ideal_peak=ideal_peak,
             window=window,
         )
-        columns = {
-            "x_nm": shared.x * pixel_size_nm,
-            "y_nm": shared.y * pixel_size_nm,
-            "frame": shared.frame + first_frame,
-            "response": shared.mass / ideal_peak,
-        }
-        if errors is not None:
-            stated = errors.at(np.sqrt(shared.variance), columns["response"])
-            columns["uncertainty_nm"] = stated * pixel_size_nm
-        return Localizations(**columns)
-    # a sum above the threshold needs a peak above its share of the window
-    level = threshold * ideal_peak / np.prod(centroids)
-    peaks = find_peaks(density, level=level, windows=windows, centroids=centroids)
+    else:
+        # a sum above the threshold needs a peak above its share of the window
+        level = threshold * ideal_peak / np.prod(centroids)
+        peaks = find_peaks(density, level=level, windows=windows, centroids=centroids)
     columns = {
         "x_nm": peaks.centre[-1] * pixel_size_nm,
         "y_nm": peaks.centre[-2] * pixel_size_nm,
@@ -157,7 +148,10 @@ def localize(
         spread = np.sqrt((peaks.variance[-2] + peaks.variance[-1]) / 2)
         stated = errors.at(spread, columns["response"])
         columns["uncertainty_nm"] = stated * pixel_size_nm
-    return Localizations(**columns).select(peaks.mass > threshold * ideal_peak)
+    rows = Localizations(**columns)
+    if crowding is not None:  # the cores were compared with the threshold
+        return rows
+    return rows.select(peaks.mass > threshold * ideal_peak)
 
 
 def add_histogram(

@@ -113,16 +113,16 @@ PUBLISHED = {
         "3371efc67263acb8e37b4ddc281e0baa718731be779b7bf53b9e3bb67af97121",
     ),
     "smnet_astigmatism": (
-        "71806f8683d69a90ab797d8bcb64376bcc799926e8be3264edccb07e8b76c61e",
-        "6dcb2d50a688b5b8fce68aab461f3c5daa8d5ecde31fc20b0ac070c1190d7826",
+        "cbc3b61833eb18a21d2a0aa6b06e9a41aa5f04f82ddb47b510e8f3dbc789be12",
+        "726dc2f70b48e98b865c8d81503b4e5a8e8fa06b6711d2446797a988179426c3",
     ),
     "smnet_complex": (
-        "b85f8b8ebff0bda6b218baa5412028c361293711e5920a3dc48fe3b29abc8e33",
-        "91ddbe9cbe1a1ce0524e3d6f0db7f2221749856fdee957929b527050361d0e87",
+        "1f5ed5f702619e552f58a2c2d179259d9608c65fa87fbfc5409a9e48348589bf",
+        "f32fdb35b230073ed6eded8233939199d68b1a3f5b05a09dfa5fd4e2b4dad29f",
     ),
     "zelger_vgg16_astigmatism": (
-        "5acc57c916e3b67a063abc22d504c5293cd23a8f197a89f51a7d142b3178e846",
-        "9a8aa1f38d9b9f9b79512c9a70b4e5d00f24ffa8bfca7489c73928b2222e01f5",
+        "592cb6e11b90352febe2c884d8dc6056c846d7ab88757e2afd674fda5e7f9ffa",
+        "8a1ec823633fa2c8c12cbcd6466f0e3161d94237781767e655887ec5c0f0c8f4",
     ),
 }
 """SHA-256 of the published weights and of the graphs exported from them: whoever

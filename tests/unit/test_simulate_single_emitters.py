@@ -245,3 +245,24 @@ def test_a_recipe_follows_its_optics(gaussian):
 def test_impossible_conditions_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         SingleEmitters(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "symmetry"),
+    [
+        ({"source__photons": (500.0, 5000.0)}, "quarter_turns"),
+        ({"source__optics__focus_nm": 200.0}, "half_turn"),
+        ({"source__z_nm": (0.0, 600.0)}, "half_turn"),
+        ({"source__optics__zernikes_rad": ((2, 2, 0.6), (3, 1, 0.3))}, "none"),
+    ],
+)
+def test_a_network_looks_from_as_many_sides_as_its_spots_allow(changes, symmetry):
+    recipe = catalog.configured("zelger_vgg16_astigmatism", changes)
+    assert recipe.options["symmetry"] == symmetry
+    assert recipe.training_options == {"symmetry": "none"}
+
+
+def test_spots_that_are_no_pupil_have_no_known_symmetry(gaussian):
+    recipe = catalog.configured("smnet_astigmatism", {"source__optics": str(gaussian)})
+    assert recipe.options["symmetry"] == "none"
+    assert catalog.recipe("smnet_astigmatism").options["symmetry"] == "half_turn"

@@ -6,6 +6,7 @@ import pytest
 
 from zoo.core.errors import BadInput
 from zoo.models.anna_palm import anna_palm
+from zoo.models.deep_storm_fast import deep_storm_fast
 from zoo.train.start import start_from
 
 SMALL = {"width": 4, "levels": 3, "norm": "moving", "scaling": "logarithmic"}
@@ -57,3 +58,38 @@ def test_the_other_way_and_other_names_are_refused(plain, tmp_path):
         start_from(switched, tmp_path / "wide.keras")
     for old, new in zip(before, switched.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_wider_network_begins_with_what_the_narrow_one_did(tmp_path):
+    keras.utils.set_random_seed(3)
+    narrow = deep_storm_fast(width=4, blocks=2)
+    rng = np.random.default_rng(1)
+    for weight in narrow.weights:
+        if "norm" in weight.path:
+            weight.assign(rng.uniform(0.5, 2.0, weight.shape))
+    narrow.save(tmp_path / "narrow.keras")
+    keras.utils.set_random_seed(4)
+    wide = deep_storm_fast(width=7, blocks=2)
+    record = start_from(wide, tmp_path / "narrow.keras")
+    assert record["start_wider"] == len(wide.weights) - 1  # all but the last bias
+    assert "start_channels" not in record
+    frame = rng.random((2, 12, 9, 1), np.float32)
+    np.testing.assert_allclose(
+        output(wide, frame), output(narrow, frame), rtol=1e-4, atol=1e-6
+    )
+    before = wide.get_weights()
+    wide.compile(keras.optimizers.Adam(1e-2), "mse")
+    wide.train_on_batch(frame, rng.random((2, 96, 72, 1), np.float32))
+    for weight, old in zip(wide.weights, before, strict=True):
+        if weight.path.endswith("first_conv/kernel"):  # of the channels that are new
+            new = keras.ops.convert_to_numpy(weight.value)
+            assert (new[..., 4:, :4] != old[..., 4:, :4]).all(), weight.path
+
+
+def test_smaller_arrays_need_the_names_of_the_network(tmp_path):
+    image = keras.Input((8, 8, 1))
+    other = keras.Model(image, keras.layers.Conv2D(2, 3, name="other")(image))
+    other.save(tmp_path / "other.keras")
+    wide = keras.Model(image, keras.layers.Conv2D(3, 3, name="wide")(image))
+    with pytest.raises(BadInput, match=r"are smaller .* have other names"):
+        start_from(wide, tmp_path / "other.keras")

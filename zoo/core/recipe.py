@@ -1,6 +1,7 @@
 """How a package is made: the declaration that training, packaging and tests read."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -71,6 +72,14 @@ class Source(Kind, ABC):
     def training_options(self) -> dict[str, Any]:
         """Return arguments of the builder of networks that learn from the samples."""
         return {}
+
+    def packaged_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments of the builder of packages whose networks learnt from this.
+
+        Those of the recipe by default.  A source whose conditions can be set to those
+        of a user's microscope says here which of them no longer hold.
+        """
+        return dict(options)
 
     def settle(self, contract: Contract, test_set: TestSet) -> tuple[Contract, TestSet]:
         """Return what a package promises and is scored on if it learns from this.
@@ -342,9 +351,15 @@ class Recipe(Config):
         return stored
 
     def settled(self) -> "Recipe":
-        """Return the recipe with a contract and a test set that fit its source."""
+        """Return the recipe with options, contract and test set that fit its source."""
         contract, test_set = self.source.settle(self.contract, self.test_set)
-        return self.model_copy(update={"contract": contract, "test_set": test_set})
+        return self.model_copy(
+            update={
+                "options": self.source.packaged_options(self.options),
+                "contract": contract,
+                "test_set": test_set,
+            }
+        )
 
     @property
     def promise(self) -> Contract:

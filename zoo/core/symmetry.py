@@ -1,7 +1,8 @@
 """The eight flips and turns of a plane, for images and for what is known of them."""
 
+from collections.abc import Callable, Mapping
 from itertools import product
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -88,3 +89,42 @@ class Symmetry(NamedTuple):
 
 SYMMETRIES = tuple(Symmetry(*flags) for flags in product((False, True), repeat=3))
 """All eight, the image itself first."""
+
+SpotSymmetry = Literal["none", "mirror", "half_turn", "quarter_turns"]
+"""What a spot of a point emitter may share with itself seen another way."""
+
+SPOT_VIEWS: Mapping[SpotSymmetry, tuple[Symmetry, ...]] = {
+    "none": (Symmetry(),),
+    "mirror": (Symmetry(), Symmetry(flip_y=True)),
+    "half_turn": (Symmetry(), Symmetry(flip_y=True, flip_x=True)),
+    "quarter_turns": (
+        Symmetry(),
+        Symmetry(flip_y=True, flip_x=True),
+        Symmetry(flip_x=True, swap=True),
+        Symmetry(flip_y=True, swap=True),
+    ),
+}
+"""Ways to look at a spot by its symmetry, the spot itself first.
+
+*mirror* turns the rows round.  A quarter turn comes with a change of the depth's sign:
+what a cylindrical lens draws out along x above the focus, it draws out along y below.
+"""
+
+
+def narrowed(
+    wanted: SpotSymmetry, holds: Callable[[SpotSymmetry], bool]
+) -> SpotSymmetry:
+    """Return the symmetry with the most views that holds and lies in another one.
+
+    Examples
+    --------
+    >>> narrowed("quarter_turns", lambda name: name != "quarter_turns")
+    'half_turn'
+    """
+    views = set(SPOT_VIEWS[wanted])
+    names = sorted(SPOT_VIEWS, key=lambda name: len(SPOT_VIEWS[name]), reverse=True)
+    return next(
+        name
+        for name in names
+        if name == "none" or (views.issuperset(SPOT_VIEWS[name]) and holds(name))
+    )

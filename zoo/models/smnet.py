@@ -11,6 +11,8 @@ from keras import layers
 
 from zoo.core.network import Network
 from zoo.core.papers import ZHANG_2018
+from zoo.core.symmetry import SpotSymmetry
+from zoo.layers.views import seen, together
 
 # to a type checker, results are the tensors of every backend at once
 ops: Any = keras.ops
@@ -33,6 +35,7 @@ def smnet(
     stride: int = 1,
     dense: int = 10,
     deviations: int = 0,
+    symmetry: SpotSymmetry = "none",
     dtype: str = "float32",
 ) -> keras.Model:
     """Build smNet.
@@ -68,6 +71,10 @@ def smnet(
         Further outputs behind all others, one for each: the expected size of its error.
         They know the brightness that the division takes away.  No part of the published
         network.
+    symmetry
+        What spots share with themselves: the network then looks at every region from
+        as many sides and returns the mean.  No part of the published network; for x, y
+        and z in this order.
     dtype
         Precision of the layers; outputs are float32 in any case.
 
@@ -80,8 +87,9 @@ def smnet(
     Raises
     ------
     ValueError
-        If a number is not positive, or there are neither no deviations nor as many as
-        other outputs.
+        If a number is not positive, there are neither no deviations nor as many as
+        other outputs, or other outputs than three are to be put together from several
+        views.
     """
     for name, value in (
         ("size", size),
@@ -107,9 +115,14 @@ def smnet(
             f"size must be a multiple of the strides, not {size} of {stem_stride} and "
             f"{stride}"
         )
+    if symmetry != "none" and branches * outputs != len("xyz"):
+        raise ValueError(
+            f"symmetry {symmetry!r} needs the outputs x, y, z, not {branches * outputs}"
+        )
     region = keras.Input((size, size, channels), name="region", dtype="float32")
-    brightest = ops.max(region, axis=(1, 2, 3), keepdims=True)
-    scaled = region / ops.maximum(brightest, 1e-6)
+    views = seen(region, symmetry)
+    brightest = ops.max(views, axis=(1, 2, 3), keepdims=True)
+    scaled = views / ops.maximum(brightest, 1e-6)
     prefixes = [""] if branches == 1 else [f"branch{n + 1}_" for n in range(branches)]
     plan = _Plan(width, stem_stride, stride, coarse**2, dense, dtype)
     features = [_branch(scaled, plan, prefix) for prefix in prefixes]
@@ -127,8 +140,9 @@ def smnet(
         # of equal shapes, the brighter one has errors smaller by the root of the light
         light = ops.log(ops.maximum(ops.reshape(brightest, (-1, 1)), 1e-6))
         values.append(ops.exp(ops.clip(spread - 0.5 * light, -10.0, 10.0)))
-    together = values[0] if len(values) == 1 else ops.concatenate(values, axis=-1)
-    return keras.Model(region, together, name="smnet")
+    said = values[0] if len(values) == 1 else ops.concatenate(values, axis=-1)
+    said = together(said, symmetry, deviations=deviations)
+    return keras.Model(region, said, name="smnet")
 
 
 class _Plan(NamedTuple):

@@ -12,6 +12,8 @@ from keras import layers
 
 from zoo.core.network import Network
 from zoo.core.papers import ZELGER_2018
+from zoo.core.symmetry import SpotSymmetry
+from zoo.layers.views import seen, together
 
 # to a type checker, results are the tensors of every backend at once
 ops: Any = keras.ops
@@ -28,6 +30,7 @@ def zelger_vgg16(
     width: float = 1.0,
     photons: float = 100.0,
     deviations: int = 0,
+    symmetry: SpotSymmetry = "none",
     dtype: str = "float32",
 ) -> keras.Model:
     """Build the VGG16 that estimates position, signal and background together.
@@ -50,6 +53,10 @@ def zelger_vgg16(
     deviations
         Further outputs, one for each of the first: the expected size of its error.  No
         part of the published network.
+    symmetry
+        What spots share with themselves: the network then looks at every region from
+        as many sides and returns the mean.  No part of the published network, and not
+        for Zernike amplitudes.
     dtype
         Precision of the layers; outputs are float32 in any case.
 
@@ -62,8 +69,9 @@ def zelger_vgg16(
     Raises
     ------
     ValueError
-        If the region is smaller than 32 px, a number is not positive, or there are
-        neither no deviations nor as many as outputs.
+        If the region is smaller than 32 px, a number is not positive, there are
+        neither no deviations nor as many as outputs, or outputs other than three or
+        five are to be put together from several views.
     """
     if size < 32:
         raise ValueError(f"size must be at least 32 px, not {size}")
@@ -80,8 +88,14 @@ def zelger_vgg16(
             f"deviations must be 0 or as many as the {outputs} outputs, not "
             f"{deviations}"
         )
+    if symmetry != "none" and outputs not in (3, 5):
+        raise ValueError(
+            f"symmetry {symmetry!r} needs 3 outputs, x, y, z, or 5, with photons and "
+            f"background, not {outputs}"
+        )
     region = keras.Input((size, size, 1), name="region", dtype="float32")
-    x: Any = 2.0 * ops.sqrt(ops.maximum(region, 0.0) / photons + 0.375)
+    views = seen(region, symmetry)
+    x: Any = 2.0 * ops.sqrt(ops.maximum(views, 0.0) / photons + 0.375)
     for group, (maps, count) in enumerate(GROUPS, start=1):
         for number in range(1, count + 1):
             x = layers.Conv2D(
@@ -112,6 +126,7 @@ def zelger_vgg16(
         # errors begin at a percent of the range
         spread = ops.exp(ops.clip(raw, -8.0, 8.0) - 4.0)
         values = ops.concatenate([values, spread], axis=-1)
+    values = together(values, symmetry, deviations=deviations)
     return keras.Model(region, values, name="zelger_vgg16")
 
 

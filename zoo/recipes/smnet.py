@@ -92,7 +92,9 @@ SMNET_ASTIGMATISM = Recipe(
         "stride": 2,
         "dense": 32,
         "deviations": 3,
+        "symmetry": "half_turn",
     },
+    training_options={"symmetry": "none"},
     contract=Contract(
         grid=Grid(
             output_axes="bc",
@@ -155,7 +157,7 @@ SMNET_ASTIGMATISM = Recipe(
         hours=0.5,
     ),
     acceptance=thresholds(
-        nominal=(1.2, 1.25, 1.25), bias=0.5, aberrated=(1.6, 1.6, 2.3)
+        nominal=(1.2, 1.2, 1.2), bias=0.5, aberrated=(1.6, 1.6, 2.3)
     ),
     tags=(
         "single-molecule-localization-microscopy",
@@ -197,13 +199,14 @@ SMNET_COMPLEX = SMNET_ASTIGMATISM.override(
         pupil_samples=96,
     ),
     acceptance=thresholds(
-        nominal=(1.75, 1.7, 2.2),
-        bias=0.7,
-        aberrated=(2.3, 2.5, 3.4),
+        nominal=(1.65, 1.6, 2.15),
+        bias=0.75,
+        aberrated=(2.2, 2.2, 3.3),
         within=(0.6, 0.85),
         calibration=0.12,
     ),
     options__width=0.75,
+    options__symmetry="mirror",
     budgets__cpu__stages=(
         Stage(epochs=9, steps=500, batch_size=16, changes=BY_SIZE),
         Stage(epochs=8, steps=400, batch_size=32),

@@ -1,5 +1,6 @@
 """Regions of single emitters behind a known pupil, with the bounds of their errors."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -11,10 +12,12 @@ from zoo.core.contract import CONDITION, Contract, Range
 from zoo.core.localizations import Localizations
 from zoo.core.random import generator
 from zoo.core.recipe import Simulation, Source
+from zoo.core.symmetry import SpotSymmetry, narrowed
 from zoo.core.test_set import TestSet
 from zoo.physics.engineered import PUPILS
 from zoo.physics.fisher import emitter_bound
 from zoo.physics.pupil import PupilOptics, PupilPsf
+from zoo.physics.spot_symmetry import has_symmetry
 from zoo.physics.spots import Psf
 from zoo.simulate.optics import (
     AnyOptics,
@@ -214,6 +217,21 @@ class SingleEmitters(Source):
         return Simulation(
             np.minimum(counts, 65535).astype(np.uint16), truth, self.pixel_size_nm
         )
+
+    def packaged_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options with as much of a symmetry as spots of these optics have."""
+        wanted = options.get("symmetry", "none")
+        optics = self.optics if isinstance(self.optics, PupilOptics) else None
+        low, high = self.z_nm
+
+        def holds(symmetry: SpotSymmetry) -> bool:
+            return optics is not None and has_symmetry(
+                optics, symmetry, both_sides=low == -high
+            )
+
+        if wanted == "none":
+            return dict(options)
+        return {**options, "symmetry": narrowed(wanted, holds)}
 
     def settle(self, contract: Contract, test_set: TestSet) -> tuple[Contract, TestSet]:
         """Return contract and test set for these optics, depths and units."""

@@ -25,12 +25,14 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
 
     The kernel that meets the input may be that of a single-channel network: it is
     then spread evenly over the channels, so that the new network first does with the
-    mean of its channels what the old one did with its only one.  Up to half of the
-    other arrays may be smaller, too, where more channels enter or leave: they become
-    the first ones, what enters beside them has no say at first, and what leaves beside
-    them is as it was built.  The new network may have arrays that the old one lacks,
-    such as those of a switch between structures, if everything that the old one has is
-    in the new one under its name: they stay as they were built.
+    mean of its channels what the old one did with its only one.  Arrays may be
+    smaller, too, where more channels enter or leave, and all of them if they have the
+    new network's names: they become the first ones, what enters beside them has no
+    say in these at first, and what leaves beside them is as it was built.  A wider
+    network that concatenates nothing so begins with what the narrow one did.  The new
+    network may have arrays that the old one lacks, such as those of a switch between
+    structures, if everything that the old one has is in the new one under its name:
+    they stay as they were built.
 
     Parameters
     ----------
@@ -45,6 +47,7 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
     record
         ``start``: what was read, without where it lay; ``start_sha256``: its hash;
         ``start_channels``: channels that the old network took, if fewer;
+        ``start_wider``: number of its arrays that were smaller, if most were;
         ``start_new``: number of the arrays that stayed as they were built, if any.
 
     Raises
@@ -78,17 +81,25 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
                 f"{len(variables)}; start from one of the same architecture"
             )
         variables = [named[path] for path in paths]
+    by_channel = _by_channel(model)
     fitting = [
-        _fitted(value, variable, file, first=not number)
+        _fitted(
+            value,
+            variable,
+            file,
+            first=not number,
+            mixing=variable.path not in by_channel,
+        )
         for number, (value, variable) in enumerate(zip(values, variables, strict=True))
     ]
-    alike = sum(
-        old.shape == new.shape for old, new in zip(values, fitting, strict=True)
+    smaller = sum(
+        old.shape != new.shape for old, new in zip(values, fitting, strict=True)
     )
-    if 2 * alike < len(values):
+    wider = 2 * smaller > len(values)
+    if wider and paths != [variable.path for variable in variables]:
         raise BadInput(
-            f"{file}: {len(values) - alike} of {len(values)} arrays are smaller than "
-            "those of the network; start from one of the same architecture and width"
+            f"{file}: {smaller} of {len(values)} arrays are smaller than those of the "
+            "network and have other names; start from one of the same architecture"
         )
     for value, variable in zip(fitting, variables, strict=True):
         variable.assign(value)
@@ -96,8 +107,10 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
         "start": f"{_name(file.parent)}/{file.name}",
         "start_sha256": sha256(file),
     }
-    if values[0].shape != fitting[0].shape:
+    if values[0].shape[-2:-1] != fitting[0].shape[-2:-1]:
         record["start_channels"] = values[0].shape[-2]
+    if wider:
+        record["start_wider"] = smaller
     if len(variables) < len(model.weights):
         record["start_new"] = len(model.weights) - len(variables)
     return record
@@ -176,7 +189,19 @@ def _read(file: Path) -> tuple[list[np.ndarray], list[str]]:
     return network.get_weights(), [variable.path for variable in network.weights]
 
 
-def _fitted(value: np.ndarray, variable: Any, file: Path, *, first: bool) -> np.ndarray:
+def _by_channel(model: keras.Model) -> set[str]:
+    """Return the names of kernels that filter every channel by itself."""
+    return {
+        variable.path
+        for layer in model.layers
+        if isinstance(layer, keras.layers.DepthwiseConv2D)
+        for variable in layer.weights
+    }
+
+
+def _fitted(
+    value: np.ndarray, variable: Any, file: Path, *, first: bool, mixing: bool
+) -> np.ndarray:
     """Return an array in the shape of a variable; see `start_from`."""
     shape = [int(length) for length in variable.shape]
     old = [int(length) for length in value.shape]
@@ -192,8 +217,8 @@ def _fitted(value: np.ndarray, variable: Any, file: Path, *, first: bool) -> np.
             f"needs {tuple(shape)}; start from one of the same architecture and width"
         )
     fitted = np.array(keras.ops.convert_to_numpy(variable.value))
-    if kernel:
-        fitted[..., old[-2] :, :] = 0.0
+    if kernel and mixing:
+        fitted[..., old[-2] :, : old[-1]] = 0.0
     fitted[tuple(slice(0, length) for length in old)] = value
     return fitted
 

@@ -2,6 +2,7 @@
 
     python benchmarks/pssr2.py pssr_em --peer PYTHON --minutes 20
     python benchmarks/pssr2.py pssr_fluorescence --quick
+    python benchmarks/pssr2.py pssr_movie --crop 64 --minutes 5  # frames as channels
 
 A pool of tiles is drawn from the source of a recipe; our network, with the recipe's
 loss and optimiser, and the default network of PSSR2 (ResUNet, PyPI ``pssr``), with the
@@ -34,6 +35,7 @@ from zoo.core.random import generator
 from zoo.core.recipe import Recipe
 from zoo.core.test_set import Case
 
+RECIPES = ("pssr_em", "pssr_fluorescence", "pssr_movie")
 SEED = 20250
 PEER = "ZOO_PSSR2_PYTHON"
 """Variable that names the interpreter."""
@@ -116,7 +118,7 @@ print(json.dumps({
 def main() -> None:
     """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("recipe", choices=["pssr_em", "pssr_fluorescence"])
+    parser.add_argument("recipe", choices=RECIPES)
     parser.add_argument("--peer", help=f"Python that has PSSR2; else {PEER}")
     parser.add_argument("--minutes", type=float, default=20.0, help="of each training")
     parser.add_argument("--tiles", type=int, default=256, help="tiles in the pool")

@@ -1,7 +1,8 @@
 """From declaration to score: five toy recipes that no module of ``zoo`` knows.
 
-Each is trained, killed and resumed, packaged, verified by the official tool in every
-format, predicted whole and in tiles, and scored.
+Each is trained, killed and resumed, packaged, predicted whole and in tiles, and scored;
+in the slow run verified by the official tool in every format, too, as
+`tests/unit/test_verify.py` has it of a package of this project.
 """
 
 import random
@@ -62,7 +63,7 @@ def run(recipe, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def package(run, tmp_path_factory):
-    return build_package(run, tmp_path_factory.mktemp("dist"), formats=list(FORMATS))
+    return build_package(run, tmp_path_factory.mktemp("dist"))
 
 
 def weights(folder):
@@ -99,10 +100,11 @@ def test_a_training_that_is_killed_goes_on_as_if_nothing_had_happened(
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_package_passes_the_official_tool_in_every_format(package):
+@pytest.mark.slow
+def test_the_package_passes_the_official_tool_in_every_format(run, tmp_path):
     from zoo.package.checks import verify_package
 
-    report = verify_package(package)
+    report = verify_package(build_package(run, tmp_path, formats=list(FORMATS)))
     assert report.ok, [str(row) for row in report.failed]
     official = [row for row in report.rows if row.name.startswith("official test")]
     assert len(official) == len(FORMATS)

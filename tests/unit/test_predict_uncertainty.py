@@ -11,6 +11,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from zoo.core.contract import Contract
+from zoo.core.errors import BadInput, ZooError
 from zoo.core.grid import Grid
 from zoo.core.products import Image, Products
 from zoo.core.test_set import Case
@@ -24,7 +25,7 @@ from zoo.evaluate.further import (
 from zoo.inputs.frames import Frames
 from zoo.predict.predictor import Predictor
 from zoo.predict.views import symmetries
-from zoo.tasks.image import BRIGHTNESS, ImageRestoration, score
+from zoo.tasks.image import BRIGHTNESS, ImageOptions, ImageRestoration, score
 from zoo.tasks.uncertainty import Errors
 from zoo.test_sets.sim_images import SimImageTestSet
 
@@ -182,6 +183,57 @@ def test_rows_become_columns_only_where_a_network_takes_both_alike():
     unlike = alike.override(grid=alike.grid.override(axes=axes))
     assert not any(s.swap for s in symmetries(unlike, 7))
     assert len(symmetries(unlike, 7)) == 3
+
+
+def test_an_image_is_the_mean_of_as_many_looks_as_are_asked_for(leaning):
+    frame = _movie((40, 40))
+
+    def seen(looks, turned=frame):
+        return Predictor(leaning, looks=looks).predict(turned).image
+
+    one, eight = seen(1), seen(8)
+    np.testing.assert_array_equal(one, Predictor(leaning).predict(frame).image)
+    even_kernel = np.mean([np.rot90(LEANING, k) for k in range(4)], axis=0)
+    ideal = np.zeros_like(frame)
+    padded = np.pad(frame, 1)
+    for (y, x), weight in np.ndenumerate(even_kernel):
+        ideal += weight * padded[y : y + 40, x : x + 40]
+    ideal = ideal.repeat(2, 0).repeat(2, 1)[8:-8, 8:-8]
+    errors = [np.abs(image[8:-8, 8:-8] - ideal).mean() for image in (one, eight)]
+    assert errors[1] < 1e-5 * errors[0]
+    # and so it is the same whichever way the field lies
+    turned = seen(8, np.ascontiguousarray(frame[::-1].T))
+    np.testing.assert_allclose(turned.T[::-1], eight, atol=1e-5 * eight.max())
+    mirrored = seen(1, np.ascontiguousarray(frame[:, ::-1]))[:, ::-1]
+    assert not np.allclose(mirrored, one, atol=0.05 * one.max())
+
+
+def test_looks_of_the_package_hold_unless_others_are_asked_for(even, tmp_path):
+    twice = _package(tmp_path / "twice", LEANING, errors=ERRORS, looks=2)
+    frames = _movie((1, 40, 40))
+    result = Predictor(twice).predict(frames)
+    assert result.report["options"]["looks"] == 2
+    assert result.report["uncertainty"]["views"] == 1
+    once = Predictor(twice, looks=1).predict(frames)
+    assert not np.allclose(once.image, result.image)
+    # how sure it is follows from what is averaged, not from how much is
+    assert result.images["uncertainty"].array.shape == result.image.shape
+    asked = Predictor(twice, looks=2, uncertainty=False).predict(frames)
+    np.testing.assert_array_equal(asked.image, result.image)
+    assert Predictor(even).predict(frames).report["options"]["looks"] == 1
+    assert "looks" not in ImageRestoration().model_dump()
+    assert ImageRestoration(looks=4).model_dump()["looks"] == 4
+
+
+def test_more_looks_than_there_are_views_are_refused(even):
+    with pytest.raises(ZooError, match="looks"):
+        Predictor(even, looks=9)
+    alike = Contract(grid=Grid.square(scale=2), input=Frames(), task=ImageRestoration())
+    axes = dict(alike.grid.axes)
+    axes["x"] = axes["x"].override(step=4)
+    unlike = alike.override(grid=alike.grid.override(axes=axes))
+    with pytest.raises(BadInput, match="5 looks need rows to become columns"):
+        unlike.task.start(None, unlike, ImageOptions(looks=5, error_map=False))
 
 
 def test_a_calibration_is_read_off_validation_scenes():

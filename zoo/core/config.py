@@ -179,6 +179,11 @@ def _changed(child: Any, changes: dict[str, Any], where: str) -> Any:
     )
 
 
+def is_left_out(value: object) -> bool:
+    """Say whether records leave a field out, as those of versions without it do."""
+    return value is None
+
+
 def one_line(error: ValidationError) -> str:
     """Return the first thing that is wrong with a declaration: place, rule, value."""
     first = error.errors()[0]

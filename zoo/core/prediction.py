@@ -165,14 +165,19 @@ class Running(Protocol):
 
 @runtime_checkable
 class Judging(Protocol):
-    """A prediction under way that judges outputs by those for other views of a frame.
+    """A prediction under way that asks for outputs of other views of a frame, too.
 
     What `Running` has comes on top.
     """
 
     @property
-    def views(self) -> int:
-        """Views of every frame besides the frame itself; 0 for none."""
+    def looks(self) -> int:
+        """Views of a frame whose outputs are averaged; 1 for the frame itself."""
+        ...
+
+    @property
+    def compared(self) -> int:
+        """Further views whose outputs are compared with the frame's; 0 for none."""
         ...
 
     def judge(self, spread: np.ndarray) -> None:

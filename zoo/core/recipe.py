@@ -6,14 +6,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
-from pydantic import (
-    Field,
-    SerializeAsAny,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import Field, SerializeAsAny
 
-from zoo.core.config import Config, Kind
+from zoo.core.config import Config, Kind, is_left_out
 from zoo.core.contract import Contract, conditions
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
@@ -336,19 +331,9 @@ class Recipe(Config):
     """Scores that the published weights must reach."""
     tags: tuple[str, ...] = ()
     """Search words for the bioimage.io collection."""
-    retraining: Budget | None = None
+    retraining: Budget | None = Field(default=None, exclude_if=is_left_out)
     """How the published weights are trained on for another source, such as the optics
     of a user's microscope; None where that is not foreseen."""
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_foreseen(
-        self, handler: SerializerFunctionWrapHandler
-    ) -> dict[str, Any]:
-        stored: dict[str, Any] = handler(self)
-        if stored.get("retraining") is None:
-            # records of earlier versions do not have it, either
-            stored.pop("retraining", None)
-        return stored
 
     def settled(self) -> "Recipe":
         """Return the recipe with options, contract and test set that fit its source."""

@@ -29,7 +29,7 @@ from zoo.predict.repeats import Sparing
 from zoo.predict.report import Timing, build_report, warnings_of
 from zoo.predict.result import Memory, Result, Sink
 from zoo.predict.tuning import tuned
-from zoo.predict.views import Seen, spread, symmetries
+from zoo.predict.views import Seen, compare, symmetries
 from zoo.predict.writing import PREVIEW, REPORT, FolderWriter, result_files
 
 __all__ = ["Predictor", "Result"]
@@ -274,14 +274,27 @@ class Predictor:
             and comes_in_parts(self.contract, plan)
         ):
             output = self._output(recording, frames, engine, plan, first)
-            if isinstance(running, Judging) and running.views:
+            if not isinstance(running, Judging):
+                return running.add(frames, output, first)
+            count = max(running.looks - 1, running.compared)
+            if count:
 
                 def run(seen: Seen, turned: np.ndarray) -> np.ndarray:
                     other = plan if seen.upright else self._plan(seen.sizes)
                     return self._output(seen, turned, engine, other, first)
 
-                ways = symmetries(self.contract, running.views)
-                running.judge(spread(recording, ways, frames, output, run))
+                seen = compare(
+                    recording,
+                    symmetries(self.contract, count),
+                    frames,
+                    output,
+                    run,
+                    looks=running.looks,
+                    compared=running.compared,
+                )
+                output = seen.mean
+                if running.compared:
+                    running.judge(seen.spread)
             return running.add(frames, output, first)
         part = frames[..., recording.groups[0]]
         scaled = recording.scaled(part, 0)

@@ -2,8 +2,10 @@
 
 A network that has learnt structures and not directions answers alike for a field and
 for the field turned.  Where it does not, its answer hangs on chance: that spread is
-what `zoo.tasks.image` turns into a calibrated uncertainty.  Which views, and how many,
-was chosen by measurement (``benchmarks/uncertainty.py``).
+what `zoo.tasks.image` turns into a calibrated uncertainty, and the mean over several
+views is nearer to the truth than each (Timofte et al. 2016,
+doi:10.1109/CVPR.2016.206).  Which views, and how many, was chosen by measurement
+(``benchmarks/uncertainty.py``, ``benchmarks/looks.py``).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +63,15 @@ class Seen(NamedTuple):
         return None if row is None else self.symmetry.pattern_row(row)
 
 
+class Compared(NamedTuple):
+    """Outputs of frames and of other views of them, (t, [Z,] Y, X, C) float32."""
+
+    mean: np.ndarray
+    """Mean over the frames themselves and some views."""
+    spread: np.ndarray
+    """Root mean square deviation of some views from the frames themselves."""
+
+
 def symmetries(contract: Contract, count: int) -> tuple[Symmetry, ...]:
     """Return the views that a network can be shown, `count` or fewer.
 
@@ -72,14 +83,20 @@ def symmetries(contract: Contract, count: int) -> tuple[Symmetry, ...]:
     return tuple(usable[:count])
 
 
-def spread(
+def compare(
     recording: Recording,
     ways: Sequence[Symmetry],
     frames: np.ndarray,
     output: np.ndarray,
     run: Callable[[Seen, np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """Return how far outputs for other views of frames lie from those for the frames.
+    *,
+    looks: int,
+    compared: int,
+) -> Compared:
+    """Return the mean of outputs for several views of frames, and their spread.
+
+    For the spread, every view is brought to brightness and offset of the output by
+    least squares: those of a network are arbitrary.
 
     Parameters
     ----------
@@ -91,22 +108,26 @@ def spread(
         What the network made of them.
     run
         Returns what it makes of frames that are seen in one of the ways.
-
-    Returns
-    -------
-    spread : float32
-        Root mean square deviation over views, each brought to brightness and offset of
-        the output by least squares: those of a network are arbitrary.
+    looks
+        Number of outputs in the mean: that of the frames and those of the first ways.
+    compared
+        Number of the first ways in the spread.
     """
     squares = np.zeros(output.shape, np.float32)
-    for symmetry in ways:
+    total = output.astype(np.float32)
+    for number, symmetry in enumerate(ways, start=1):
         turned = np.ascontiguousarray(symmetry.apply(frames))
         made = symmetry.undo(run(Seen(recording, symmetry), turned))
+        if number < looks:
+            total += made
+        if number > compared:
+            continue
         for target, view, image in zip(squares, made, output, strict=True):
             for channel in range(image.shape[-1]):
                 difference = _matched(view[..., channel], image[..., channel])
                 target[..., channel] += difference**2
-    return np.sqrt(squares / max(len(ways), 1))
+    mean = total / min(looks, 1 + len(ways))
+    return Compared(mean, np.sqrt(squares / max(min(compared, len(ways)), 1)))
 
 
 def _matched(view: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -156,9 +156,7 @@ SMNET_ASTIGMATISM = Recipe(
         validation_samples=256,
         hours=0.5,
     ),
-    acceptance=thresholds(
-        nominal=(1.2, 1.2, 1.2), bias=0.5, aberrated=(1.6, 1.6, 2.3)
-    ),
+    acceptance=thresholds(nominal=(1.2, 1.2, 1.2), bias=0.5, aberrated=(1.6, 1.6, 2.3)),
     tags=(
         "single-molecule-localization-microscopy",
         "smlm",

@@ -90,9 +90,7 @@ ZELGER_VGG16_ASTIGMATISM = Recipe(
         validation_samples=512,
         hours=0.5,
     ),
-    acceptance=thresholds(
-        nominal=(1.2, 1.2, 1.2), bias=0.5, aberrated=(1.6, 1.6, 2.2)
-    ),
+    acceptance=thresholds(nominal=(1.2, 1.2, 1.2), bias=0.5, aberrated=(1.6, 1.6, 2.2)),
     tags=(
         "single-molecule-localization-microscopy",
         "smlm",

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
+from zoo.core.config import is_left_out
 from zoo.core.contract import Contract, Options, Recording, Task
 from zoo.core.errors import BadInput
 from zoo.core.grid import Grid
@@ -51,6 +52,8 @@ SMOOTH_PX = 1.0
 """Standard deviation of the smoothing of the spread, px of the image."""
 VIEWS = 1
 """Views besides the recording itself; ``benchmarks/uncertainty.py`` compares."""
+FLIPS = 4
+"""Looks at a frame, itself among them, whose rows stay rows."""
 
 
 class ImageOptions(Options):
@@ -63,8 +66,12 @@ class ImageOptions(Options):
     """Compare images with their input, where that is diffraction-limited, and with a
     widefield image that is given beside a table."""
     uncertainty: bool | None = None
-    """State how sure every pixel of an image is, which doubles the time; done where
-    the package knows its errors, unless told otherwise."""
+    """State how sure every pixel of an image is, which doubles the time of one look;
+    done where the package knows its errors, unless told otherwise."""
+    looks: int | None = Field(default=None, ge=1, le=8)
+    """Flips and turns of every frame that the network is shown; the image is the mean.
+    As many times as slow; as many as the package was measured with, unless told
+    otherwise."""
 
 
 class ImageRestoration(Task):
@@ -92,11 +99,21 @@ class ImageRestoration(Task):
     errors: Errors | None = None
     """Errors of pixels by their score, both in units of the output; see
     `zoo.tasks.image.score`.  Measured on simulated scenes."""
+    looks: int | None = Field(default=None, ge=1, le=8, exclude_if=is_left_out)
+    """Flips and turns of every frame, itself among them, that are averaged; 1 if left
+    out."""
 
     def start(
         self, recording: Recording, contract: Contract, options: Options
     ) -> "_Restoring":
         """Begin to make images; see `zoo.core.contract.Task.start`."""
+        looks: int = getattr(options, "looks", None) or self.looks or 1
+        axes = contract.grid.axes
+        if looks > FLIPS and axes["y"] != axes["x"]:
+            raise BadInput(
+                f"{looks} looks need rows to become columns, which the network takes "
+                f"unlike each other; ask for {FLIPS} looks at most"
+            )
         match: bool = getattr(options, "match_intensity", False)
         reason = _incomparable(recording, contract)
         if match and reason is not None:
@@ -118,6 +135,7 @@ class ImageRestoration(Task):
             judged=wanted,
             errors=self.errors,
             brightness=self.brightness,
+            looks=looks,
         )
 
     def uncalibrated(self) -> Self:
@@ -214,10 +232,12 @@ class _Restoring:
         judged: bool,
         errors: Errors | None,
         brightness: float,
+        looks: int,
     ) -> None:
         self._recording, self._contract = recording, contract
         self._match, self._no_map = match, no_map
-        self.views = VIEWS if judged else 0
+        self.compared = VIEWS if judged else 0
+        self.looks = looks
         self._errors, self._share = errors, brightness
         self._spread: np.ndarray | None = None
         self._squares, self._judged = 0.0, 0
@@ -334,7 +354,9 @@ class _Restoring:
 
     def report(self) -> dict[str, Any]:
         """Return how images compare with their input."""
-        report: dict[str, Any] = {"options": {"match_intensity": self._match}}
+        report: dict[str, Any] = {
+            "options": {"match_intensity": self._match, "looks": self.looks}
+        }
         comparison = self._comparison
         if comparison is not None and self._match:
             report["intensity"] = comparison.intensities()
@@ -352,7 +374,7 @@ class _Restoring:
 
     def _trust(self) -> dict[str, Any]:
         """Return what the report says of the uncertainty."""
-        if not self.views:
+        if not self.compared:
             reason = "switched off"
             if self._errors is None:
                 reason = "the package does not know its errors; --uncertainty shows "
@@ -360,7 +382,7 @@ class _Restoring:
             return {"skipped": reason}
         rms = (self._squares / max(self._judged, 1)) ** 0.5
         return {
-            "views": self.views,
+            "views": self.compared,
             "calibrated": self._errors is not None,
             "rms": plain_number(rms),
             "meaning": UNCERTAINTY

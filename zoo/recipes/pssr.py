@@ -230,7 +230,7 @@ PSSR_MOVIE = PSSR_FLUORESCENCE.override(
     options={"width": WIDTH, "channels": TIME_POINTS},
     contract__grid=tiles(tuple(f"frame{n}" for n in range(1, TIME_POINTS + 1))),
     contract__input=MovieFrames(),
-    contract__task=ImageRestoration(),
+    contract__task=ImageRestoration(looks=2),
     contract__input_text=(
         "Five successive coarse, noisy frames of a confocal movie, as channels"
     ),

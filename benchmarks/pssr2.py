@@ -41,7 +41,7 @@ PEER = "ZOO_PSSR2_PYTHON"
 """Variable that names the interpreter."""
 WHITE = 255.0
 """Grey level of 1 for PSSR2."""
-WIDTHS = (28, 10, 10, 8, 8)
+WIDTHS = (28, 10, 10, 8, 9, 9, 8, 8)
 SPECS = Path(__file__).resolve().parents[1] / "specs"
 
 NEEDED = """
@@ -148,20 +148,12 @@ def main() -> None:
             f"on {training['device']}"
         )
     print()
-    print_row(["method", "noise", "PSNR [dB]", "SSIM", "FRC"], WIDTHS)
+    print_row(["method", "noise", *METRICS.values()], WIDTHS)
     for method, conditions in result["scores"].items():
         for condition, row in conditions.items():
-            frc = row.get("frc_nm")
-            print_row(
-                [
-                    method,
-                    condition,
-                    f"{row['psnr']:.2f}",
-                    f"{row['ssim']:.3f}",
-                    "-" if frc is None else f"{frc:.3g}",
-                ],
-                WIDTHS,
-            )
+            values = [row.get(metric) for metric in METRICS]
+            cells = ["-" if value is None else f"{value:.3g}" for value in values]
+            print_row([method, condition, *cells], WIDTHS)
 
 
 def check_peer(python: str) -> None:
@@ -220,8 +212,15 @@ def compared(
     return {"trainings": trainings, "scores": scores}
 
 
-METRICS = ("psnr", "ssim", "frc_nm")
-"""What is printed."""
+METRICS = {
+    "psnr": "PSNR [dB]",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "frc_nm": "FRC [nm]",
+    "rsp": "RSP",
+    "rse": "RSE",
+}
+"""What is printed, and its heading; RSP and RSE are known of networks alone."""
 
 
 def scaled(scan: np.ndarray) -> np.ndarray:

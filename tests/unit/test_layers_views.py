@@ -126,3 +126,5 @@ def test_only_positions_are_put_together():
         smnet(symmetry="mirror")
     with pytest.raises(ValueError, match="needs 3 outputs, x, y, z, or 5"):
         zelger_vgg16(outputs=8, symmetry="half_turn")
+    with pytest.raises(ValueError, match="symmetry must be one of none, mirror"):
+        zelger_vgg16(symmetry="round")

@@ -34,7 +34,16 @@ def seen(region: Any, symmetry: SpotSymmetry) -> Any:
     Returns
     -------
     views : (v * b, y, x, c)
+
+    Raises
+    ------
+    ValueError
+        If there is no such symmetry.
     """
+    if symmetry not in SPOT_VIEWS:
+        raise ValueError(
+            f"symmetry must be one of {', '.join(SPOT_VIEWS)}, not {symmetry!r}"
+        )
     views = SPOT_VIEWS[symmetry]
     if len(views) == 1:
         return region

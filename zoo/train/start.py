@@ -16,6 +16,8 @@ from zoo.tasks.image import ImageRestoration
 from zoo.train.checkpoint import stored_weights
 
 WEIGHTS = KERAS.file
+TRIED_PX = 48
+"""Edge of an image that networks of any size are compared on."""
 FROM_SCRATCH = "none"
 """What to start from in order not to start from published weights."""
 
@@ -26,13 +28,13 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
     The kernel that meets the input may be that of a single-channel network: it is
     then spread evenly over the channels, so that the new network first does with the
     mean of its channels what the old one did with its only one.  Arrays may be
-    smaller, too, where more channels enter or leave, and all of them if they have the
-    new network's names: they become the first ones, what enters beside them has no
-    say in these at first, and what leaves beside them is as it was built.  A wider
-    network that concatenates nothing so begins with what the narrow one did.  The new
-    network may have arrays that the old one lacks, such as those of a switch between
-    structures, if everything that the old one has is in the new one under its name:
-    they stay as they were built.
+    smaller, too, where more channels enter or leave: they become the first ones, what
+    enters beside them has no say in these at first, and what leaves beside them is as
+    it was built.  More than half of them may be if the wider network then does what the
+    narrow one did, as one does in which every channel stays by itself between the
+    convolutions.  The new network may have arrays that the old one lacks, such as those
+    of a switch between structures, if everything that the old one has is in the new one
+    under its name: they stay as they were built.
 
     Parameters
     ----------
@@ -71,7 +73,8 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
             f"{path} holds no {WEIGHTS}; name a package, a finished run, a .keras file "
             "or a checkpoint .npz to start from"
         )
-    values, paths = _read(file)
+    values, narrow = _read(file)
+    paths = [] if narrow is None else [variable.path for variable in narrow.weights]
     variables = list(model.weights)
     if len(values) != len(variables):
         named = {variable.path: variable for variable in variables}
@@ -96,13 +99,16 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
         old.shape != new.shape for old, new in zip(values, fitting, strict=True)
     )
     wider = 2 * smaller > len(values)
-    if wider and paths != [variable.path for variable in variables]:
-        raise BadInput(
-            f"{file}: {smaller} of {len(values)} arrays are smaller than those of the "
-            "network and have other names; start from one of the same architecture"
-        )
+    built = model.get_weights()
     for value, variable in zip(fitting, variables, strict=True):
         variable.assign(value)
+    if wider and (narrow is None or not _do_the_same(narrow, model)):
+        model.set_weights(built)
+        raise BadInput(
+            f"{file}: {smaller} of {len(values)} arrays are smaller than those of the "
+            "network, which does something else with them; start from one of the same "
+            "architecture and width"
+        )
     record: dict[str, str | int] = {
         "start": f"{_name(file.parent)}/{file.name}",
         "start_sha256": sha256(file),
@@ -181,12 +187,28 @@ def _published(name: str) -> str | None:
     return name
 
 
-def _read(file: Path) -> tuple[list[np.ndarray], list[str]]:
-    """Return arrays, and their names where the file tells."""
+def _read(file: Path) -> tuple[list[np.ndarray], Any | None]:
+    """Return arrays, and their network where the file holds it."""
     if file.suffix == ".npz":
-        return stored_weights(file), []
+        return stored_weights(file), None
     network = load_network(file)
-    return network.get_weights(), [variable.path for variable in network.weights]
+    return network.get_weights(), network
+
+
+def _do_the_same(narrow: Any, wide: Any) -> bool:
+    """Say whether two networks of one input make the same of an image of noise."""
+    if len(wide.inputs) > 1:
+        return False
+    shape = [TRIED_PX if length is None else length for length in wide.input_shape[1:]]
+    image = np.random.default_rng(0).random((1, *shape), np.float32)
+    try:
+        made = narrow.predict_on_batch(image)
+        again = wide.predict_on_batch(image)
+    except ValueError:  # they take different images
+        return False
+    return made.shape == again.shape and np.allclose(
+        again, made, rtol=0, atol=1e-3 * np.abs(made).max()
+    )
 
 
 def _by_channel(model: keras.Model) -> set[str]:

@@ -34,6 +34,7 @@ from zoo.core.products import Image, Products
 from zoo.core.random import generator
 from zoo.core.recipe import Recipe
 from zoo.core.test_set import Case
+from zoo.test_sets.scans import METRICS
 
 RECIPES = ("pssr_em", "pssr_fluorescence", "pssr_movie")
 SEED = 20250
@@ -210,17 +211,6 @@ def compared(
         metrics = json.loads(packaged.read_text(encoding="utf-8"))
         scores["ours, as packaged"] = metrics["all"]
     return {"trainings": trainings, "scores": scores}
-
-
-METRICS = {
-    "psnr": "PSNR [dB]",
-    "ssim": "SSIM",
-    "ms_ssim": "MS-SSIM",
-    "frc_nm": "FRC [nm]",
-    "rsp": "RSP",
-    "rse": "RSE",
-}
-"""What is printed, and its heading; RSP and RSE are known of networks alone."""
 
 
 def scaled(scan: np.ndarray) -> np.ndarray:

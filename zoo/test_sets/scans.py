@@ -29,7 +29,7 @@ the registered one."""
 OVERALL = "all"
 """Mean over all cases of a condition."""
 
-_WORDS = {
+METRICS = {
     "psnr": "PSNR [dB]",
     "ssim": "SSIM",
     "ms_ssim": "MS-SSIM",
@@ -37,6 +37,8 @@ _WORDS = {
     "rsp": "RSP",
     "rse": "RSE",
 }
+"""Scores and their headings; RSP and RSE are known of networks alone."""
+
 _NAMES = {
     "bilinear": "bilinear",
     "bicubic": "bicubic",
@@ -283,12 +285,12 @@ def baselines(scan: Scan, truth: np.ndarray) -> Iterator[tuple[str, np.ndarray]]
 
 
 def _columns(
-    rows: Mapping[str, Mapping[str, Any]], metrics: Sequence[str] = tuple(_WORDS)
+    rows: Mapping[str, Mapping[str, Any]], metrics: Sequence[str] = tuple(METRICS)
 ) -> dict[str, str]:
     """Return the metrics that have a value and their headings, in order."""
     columns: dict[str, str] = {}
     for metric in metrics:
-        columns[metric] = _WORDS[metric]
+        columns[metric] = METRICS[metric]
         columns |= {f"{metric}_{method}": name for method, name in _NAMES.items()}
     known = {n for row in rows.values() for n, v in row.items() if v is not None}
     return {name: words for name, words in columns.items() if name in known}

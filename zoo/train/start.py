@@ -99,7 +99,7 @@ def start_from(model: keras.Model, source: str | Path) -> dict[str, str | int]:
         old.shape != new.shape for old, new in zip(values, fitting, strict=True)
     )
     wider = 2 * smaller > len(values)
-    built = model.get_weights()
+    built = model.get_weights() if wider else []
     for value, variable in zip(fitting, variables, strict=True):
         variable.assign(value)
     if wider and (narrow is None or not _do_the_same(narrow, model)):

@@ -1,6 +1,6 @@
 """A page of simulated electron micrographs, to be looked at beside real ones.
 
-    python benchmarks/sections.py [-o docs/neuropil_sections.png] [--seed 70]
+    python benchmarks/sections.py [-o specs/pssr_em/sections.png] [--seed 70]
 
 Twelve sections as the source of `pssr_em` draws them, pixels of 2 to 10 nm, each with a
 microscope and faults of its own.
@@ -35,7 +35,7 @@ def page(seed: int) -> np.ndarray:
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, default="neuropil_sections.png")
+    parser.add_argument("-o", "--output", type=Path, default="sections.png")
     parser.add_argument("--seed", type=int, default=70)
     options = parser.parse_args()
     Image.fromarray(page(options.seed)).save(options.output, optimize=True)

@@ -3,10 +3,10 @@
     python benchmarks/surroundings.py dfcan_sim runs/other --images 16
 
 Held-out pairs, the network told of the pattern with the errors that training has:
-*plain* is the frozen test set's conditions; *wide* those of the recipe, with haze,
-background, stains and unequal light; *hard* their worse half; *untold* plain images of
-whose pattern nothing is known.  Printed are mean PSNR and SSIM after the best linear
-match.
+*plain* is the frozen test set's conditions; *wide* those of the recipe's images that
+are not clear, with haze, background, stains and unequal light; *hard* their worse half;
+*untold* plain images of whose pattern nothing is known.  Printed are mean PSNR and SSIM
+after the best linear match.
 """
 
 import argparse
@@ -33,7 +33,7 @@ WIDTHS = (36, 8, 10, 10)
 
 def sources() -> dict[str, SimPairs]:
     """Return where the images of every case come from."""
-    wide: Any = recipe("dfcan_sim").source
+    wide: Any = recipe("dfcan_sim").source.override(clear=None)
     plain = SimPairs(modality="sim", crop_px=wide.crop_px, told=PatternErrors())
     return {
         "plain": plain,

@@ -20,6 +20,7 @@ from zoo.package.document import (
     check_generated,
     drifted,
     missing_sections,
+    pictures,
     unwritten_sections,
 )
 from zoo.package.trained import declared_recipe
@@ -77,8 +78,8 @@ PUBLISHED = {
         "54c4eb2a58311e5cb4e2374c63c127ebb124b7010603ccfe2e429b20044af10a",
     ),
     "dfcan_sim": (
-        "87bb16573ade701b7c991f985c10def93013e756c762fb1e8b9c3f12b99a6322",
-        "5535d3373734e2b973c63b516892a9fa5a11a7dde72f3a06d2bb0511e98ce333",
+        "cfc566b4cd1f8abe77a4cfee10518d177e85e02d77ab3388fe3937da71571002",
+        "b055fe6c6478b2946091412c0cd74e609749cfda2f641d9d5e1cbaa0ca88c6dd",
     ),
     "dfcan_widefield": (
         "c76d863d9270c697ca667cbb2857373921f389f638bb2ce0e1e446895e41ef71",
@@ -143,10 +144,13 @@ def test_files_and_sizes(folder):
     record = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
     # what a training made beside the weights, such as a mask
     expected = expected | set(record["run"].get("results", ()))
+    shown = pictures((folder / "README.md").read_text(encoding="utf-8"))
+    expected = expected | set(shown)
     assert {path.name for path in folder.iterdir()} == expected
     assert (folder / "weights.keras").stat().st_size <= 24 * MIB
     assert (folder / "model.onnx").stat().st_size <= 24 * MIB
-    assert (folder / "cover.png").stat().st_size < 500_000
+    for picture in ("cover.png", *shown):
+        assert (folder / picture).stat().st_size < 500_000
 
 
 def test_all_packages_together_stay_small():

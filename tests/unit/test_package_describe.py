@@ -180,8 +180,10 @@ def test_weights_name_their_parent_and_versions(trained):
 def test_what_else_a_training_made_is_attached(trained):
     assert "attachments" not in describe(trained)
     np.save(trained.folder / "mask.npy", np.ones((4, 4)))
+    (trained.folder / "spots.png").write_bytes(b"a picture that the card shows")
     rdf = describe(trained)
-    assert [entry["source"] for entry in rdf["attachments"]] == ["mask.npy"]
+    names = [entry["source"] for entry in rdf["attachments"]]
+    assert names == ["mask.npy", "spots.png"]
     validate(rdf, trained.folder)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from zoo.core.errors import BadPackage
 from zoo.core.grid import Axis, Grid
+from zoo.package.card import made
 from zoo.package.describe import describe, to_yaml
 from zoo.package.document import (
     SECTIONS,
@@ -77,6 +78,25 @@ def test_in_and_out_in_a_few_words(tiny):
         grid=Grid(output_axes="bc", axes=axes), tile=None
     )
     assert in_and_out(vector) == f"1 frame → {Density().products(vector.grid)}"
+
+
+@pytest.mark.parametrize(
+    ("names", "hashes", "text"),
+    [
+        ("a/w.keras", "1" * 64, "the weights of `a/w.keras`."),
+        (
+            "a/w.keras, b/w.keras",
+            f"{'1' * 64}, {'2' * 64}",
+            "the mean of the weights of `a/w.keras, b/w.keras` (11111111, 22222222).",
+        ),
+    ],
+)
+def test_a_card_says_what_its_training_began_with(
+    toy_package, tiny, tmp_path, names, hashes, text
+):
+    trained = toy_package(tiny.TINY, tmp_path / "tiny_noise")
+    begun = {"budget": "cpu", "start": names, "start_sha256": hashes}
+    assert f"It began with {text}" in made(trained._replace(run=begun))
 
 
 def test_prose_survives(root):

@@ -5,7 +5,7 @@ import pytest
 
 from zoo.core.random import generator
 from zoo.physics.illumination import draw_pattern
-from zoo.simulate.sim_images import SimPairs
+from zoo.simulate.sim_images import CLEAR, SimPairs
 from zoo.simulate.surroundings import Surroundings, has_pattern
 
 PLAIN = SimPairs(crop_px=64, tirf_share=0.0, haze=(0.5, 0.5), structures=("pits",))
@@ -72,6 +72,23 @@ def test_a_share_of_images_is_changed():
     half = Surroundings(without_pattern=0.5)
     kept = [has_pattern(half.changed(generator(1, n), drawn)) for n in range(60)]
     assert 15 < sum(kept) < 45
+
+
+def test_a_share_of_images_is_clear():
+    hard = PLAIN.override(
+        background=(2.0, 2.0), surroundings=Surroundings(stain=(1, 1))
+    )
+    assert "clear" not in hard.model_dump_json()
+    mixed, clear = hard.override(clear=0.4), PLAIN.override(**CLEAR)
+    few = 0
+    for number in range(30):
+        made, plain = (
+            source.scene(generator(8, number), "pits", size_px=32).background
+            for source in (mixed, clear)
+        )
+        few += made == plain
+        assert made == plain or made > 5 * plain
+    assert 6 <= few <= 18
 
 
 def test_bounds_rise():

@@ -9,12 +9,12 @@ import pytest
 
 import zoo.io.library
 from zoo import catalog
-from zoo.core.errors import UnknownPackage
+from zoo.core.errors import BadInput, UnknownPackage
 from zoo.core.recipe import Budget, Recipe, Stage
 from zoo.package.trained import read_trained
 from zoo.train.checkpoint import CHECKPOINT
 from zoo.train.run import RECIPE, read_run, train
-from zoo.train.start import continuation
+from zoo.train.start import FROM_SCRATCH, continuation
 
 NAME = "zelger_vgg16_astigmatism"
 TINY = {
@@ -50,9 +50,9 @@ def optics(tmp_path):
 @pytest.mark.usefixtures("published")
 def test_another_source_goes_on_from_the_published_weights():
     changes, start = continuation(
-        NAME, {"source__optics": "optics.json"}, start=None, budget="cpu"
+        NAME, {"source__optics": "optics.json"}, start=(), budget="cpu"
     )
-    assert start == NAME
+    assert start == (NAME,)
     plan = Budget.model_validate(changes["budgets__cpu"])
     assert plan == catalog.recipe(NAME).retraining
     assert plan.hours == 0.5
@@ -62,17 +62,23 @@ def test_another_source_goes_on_from_the_published_weights():
 @pytest.mark.parametrize(
     ("name", "changes", "start", "budget"),
     [
-        (NAME, {}, None, "cpu"),
-        (NAME, {"source__optics": "a.json"}, "mine.keras", "cpu"),
-        (NAME, {"source__optics": "a.json"}, None, "gpu"),
-        (NAME, {"source__optics": "a.json", "options__width": 0.5}, None, "cpu"),
+        (NAME, {}, (), "cpu"),
+        (NAME, {"source__optics": "a.json"}, ("mine.keras",), "cpu"),
+        (NAME, {"source__optics": "a.json"}, (), "gpu"),
+        (NAME, {"source__optics": "a.json", "options__width": 0.5}, (), "cpu"),
         # not foreseen
-        ("deep_storm_microtubules", {"source__photons": [1e3, 2e3]}, None, "cpu"),
+        ("deep_storm_microtubules", {"source__photons": [1e3, 2e3]}, (), "cpu"),
     ],
 )
 def test_nothing_else_does(name, changes, start, budget):
     found = continuation(name, changes, start=start, budget=budget)
     assert found == (changes, start)
+
+
+def test_weights_and_no_weights_do_not_go_together():
+    with pytest.raises(BadInput, match="--start none leaves no room"):
+        continuation(NAME, {}, start=(FROM_SCRATCH, "mine.keras"), budget="cpu")
+    assert continuation(NAME, {}, start=(FROM_SCRATCH,), budget="cpu") == ({}, ())
 
 
 def test_without_a_package_it_starts_at_random_weights(monkeypatch):
@@ -81,7 +87,7 @@ def test_without_a_package_it_starts_at_random_weights(monkeypatch):
 
     monkeypatch.setattr(zoo.io.library, "find_package", none)
     changes = {"source__optics": "optics.json"}
-    assert continuation(NAME, changes, start=None, budget="cpu") == (changes, None)
+    assert continuation(NAME, changes, start=(), budget="cpu") == (changes, ())
 
 
 def test_recipes_that_foresee_nothing_are_written_as_before():

@@ -7,7 +7,7 @@ import pytest
 from zoo.core.errors import BadInput
 from zoo.models.anna_palm import anna_palm
 from zoo.models.deep_storm_fast import deep_storm_fast
-from zoo.train.start import start_from
+from zoo.train.start import start_from, start_from_mean
 
 SMALL = {"width": 4, "levels": 3, "norm": "moving", "scaling": "logarithmic"}
 
@@ -96,3 +96,26 @@ def test_a_wider_network_that_does_something_else_is_refused(tmp_path):
         start_from(wide, tmp_path / "other.keras")
     for old, new in zip(before, wide.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_several_weights_begin_with_their_mean(tmp_path):
+    models = []
+    for seed, name in enumerate(("before", "after")):
+        keras.utils.set_random_seed(seed)
+        models.append(anna_palm(switch=False, **SMALL))
+        models[-1].save(tmp_path / f"{name}.keras")
+    before, after = (tmp_path / f"{name}.keras" for name in ("before", "after"))
+    model = anna_palm(switch=False, **SMALL)
+    record = start_from_mean(model, [before, after, after])
+    assert record["start"].split(", ") == [
+        f"{tmp_path.name}/{name}.keras" for name in ("before", "after", "after")
+    ]
+    first, second, third = str(record["start_sha256"]).split(", ")
+    assert first != second == third
+    weights = [each.get_weights() for each in (*models, model)]
+    for old, new, mean in zip(*weights, strict=True):
+        np.testing.assert_allclose(mean, (old + 2 * new) / 3, rtol=1e-5, atol=1e-6)
+    # a single one is taken as it is
+    start_from_mean(model, [before])
+    for old, same in zip(weights[0], model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, same)

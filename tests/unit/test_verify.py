@@ -154,14 +154,20 @@ def test_a_package_is_rebuilt_from_itself_with_its_weights(
 ):
     monkeypatch.setattr(build, "require_verified", str)
     readme = package / "README.md"
-    readme.write_text(readme.read_text().replace("## Data\n", "## Data\n\nNoise.\n"))
+    prose = "## Data\n\nNoise. ![Noise](noise.png)\n"
+    readme.write_text(readme.read_text().replace("## Data\n", prose))
+    for name in ("noise.png", "nobody_shows_it.png"):
+        shutil.copyfile(package / "cover.png", package / name)
 
     again = build_package(package, tmp_path / "out", formats=("keras",), score=False)
 
-    assert {p.name for p in again.iterdir()} == (FILES | {"mask.npy"}) - {"model.onnx"}
+    further = {"mask.npy", "noise.png"}
+    assert {p.name for p in again.iterdir()} == (FILES | further) - {"model.onnx"}
+    rdf = yaml.safe_load((again / "rdf.yaml").read_text())
+    assert {entry["source"] for entry in rdf["attachments"]} == further
     for name in ("weights.keras", "test_input.npy", "test_output.npy", "recipe.json"):
         assert (again / name).read_bytes() == (built[1] / name).read_bytes()
-    assert "## Data\n\nNoise.\n" in (again / "README.md").read_text()
+    assert prose in (again / "README.md").read_text()
 
 
 @tensorflow

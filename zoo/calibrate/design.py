@@ -184,6 +184,7 @@ def write_design(
                 z_nm=z_nm,
                 photons=photons,
                 background_photons=background_photons,
+                depths=depths,
             )
         write_json(folder / "design.json", facts)
     return [

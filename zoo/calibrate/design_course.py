@@ -13,7 +13,7 @@ from zoo.physics.pupil import PupilOptics, PupilPsf
 COURSE = ("training.csv", "training.png")
 """Files that a design has if it comes from a run in which the mask was learnt."""
 _SHOWN = 6
-_WINDOW_PX, _DEPTHS, _PUPIL_POINTS = 61, 13, 64
+_WINDOW_PX, _PUPIL_POINTS = 61, 96
 
 
 class Milestone(NamedTuple):
@@ -32,6 +32,7 @@ def write_course(
     z_nm: tuple[float, float],
     photons: float,
     background_photons: float,
+    depths: int,
 ) -> None:
     """Write ``training.csv`` and ``training.png`` into a folder.
 
@@ -46,8 +47,10 @@ def write_course(
         Depths that bounds are averaged over and spots are shown at both ends of.
     photons, background_photons
         Light of an emitter, and of the background per pixel, for the bounds.
+    depths
+        Number of depths that bounds are averaged over.
     """
-    depths = np.linspace(*z_nm, _DEPTHS)
+    averaged_nm = np.linspace(*z_nm, depths)
     spots: list[np.ndarray] = []
     bounds: list[float] = []
     shown_nm = np.linspace(*z_nm, 5)[1:-1]
@@ -56,7 +59,7 @@ def write_course(
         bounds.append(
             mean_bound_nm(
                 psf,
-                depths,
+                averaged_nm,
                 photons=photons,
                 background_photons=background_photons,
                 window_px=_WINDOW_PX,

@@ -70,9 +70,10 @@ def train(
         typer.Option(help="Own pairs: folder with input/ and target/ for images."),
     ] = None,
     start: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            metavar="WEIGHTS", help="Package, run or file to start from; none."
+            metavar="WEIGHTS",
+            help="Package, run or file to start from, or the mean of several; none.",
         ),
     ] = None,
     resume: Annotated[
@@ -93,14 +94,14 @@ def train(
 
     if resume is not None:
         stored = run.read_run(resume)
-        name, budget = stored["recipe"], Size(stored["budget"])
+        name, budget, begin = stored["recipe"], Size(stored["budget"]), ()
         changes = stored["settings"]
         data = stored["data"] and Path(stored["data"])
         folder = resume
     else:
         changes = parse_settings(settings or [])
-        changes, start = continuation(
-            str(name), changes, start=start, budget=budget.value, data=data
+        changes, begin = continuation(
+            str(name), changes, start=start or (), budget=budget.value, data=data
         )
         folder = output or Path("runs") / str(name)
     resumes = resume is not None
@@ -117,7 +118,7 @@ def train(
                 declared_as=str(name),
                 settings=changes,
                 data=None if data is None else str(data),
-                start=start,
+                start=begin,
                 resume=resumes,
                 progress=terminal.forecast(bar, quiet=quiet),
                 judge=own.judge,

@@ -26,13 +26,15 @@ from zoo.io.package import Package, specs_folder
 from zoo.package import export
 from zoo.package.checks import require_verified
 from zoo.package.describe import (
+    COVER,
     EXAMPLES,
+    PICTURE,
     attachments,
     describe,
     to_yaml,
     validate,
 )
-from zoo.package.document import readme_text, regenerate
+from zoo.package.document import pictures, readme_text, regenerate
 from zoo.package.images import write_cover, write_sample
 from zoo.package.own import refuse_borrowed_name, with_identity
 from zoo.package.replacement import (
@@ -270,7 +272,7 @@ def write_examples(
             path = folder / f"sample_{end}.tif"
             write_sample(path, images[-1], letters[-1], pixel_size_nm=sizes)
     write_cover(
-        folder / "cover.png",
+        folder / COVER,
         images[0],
         images[1],
         (letters[0], letters[1]),
@@ -345,16 +347,16 @@ def _pixel_sizes(contract: Contract) -> dict[str, float]:
 
 def _further_results(trained: Trained) -> list[str]:
     """Return the files of what a training made beside the network."""
-    if trained.packaged:
-        return attachments(trained.folder)
-    stated = trained.run.get("results", ())
-    return [name for name in attachments(trained.folder) if name in stated]
+    found = attachments(trained.folder)
+    if trained.packaged:  # pictures come with the prose that shows them
+        return [name for name in found if not name.endswith(PICTURE)]
+    return [name for name in found if name in trained.run.get("results", ())]
 
 
 def _keep_prose(
     trained: Trained, target: Path, source: Path | None, folder: Path
 ) -> None:
-    """Start from the README that was written by hand, wherever it is."""
+    """Start from the README that was written by hand, with its pictures."""
     published = specs_folder()
     places = (
         target,
@@ -364,6 +366,10 @@ def _keep_prose(
     for place in places:
         if place is not None and (place / "README.md").is_file():
             shutil.copyfile(place / "README.md", folder / "README.md")
+            text = (place / "README.md").read_text(encoding="utf-8")
+            for picture in pictures(text):
+                if (place / picture).is_file():
+                    shutil.copyfile(place / picture, folder / picture)
             return
 
 

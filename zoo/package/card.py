@@ -1,7 +1,7 @@
 """The generated parts of a package's README, as Markdown."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.core.axes import AXIS_NAMES
@@ -87,7 +87,7 @@ def made(trained: Trained) -> str:
             text += f" in {_duration(run['seconds'])}"
         sentences.append(f"{text}.")
     if run.get("start"):
-        sentences.append(f"It began with the weights of `{run['start']}`.")
+        sentences.append(_beginning(run))
     if run.get("backend"):
         version = run.get("keras", "")
         sentences.append(f"Keras {version} with {run['backend']}.".replace("  ", " "))
@@ -100,6 +100,15 @@ def made(trained: Trained) -> str:
         again = own_card.repeat(trained)
     sentences.append(f"Repeat it with {again}; `recipe.json` holds every number.")
     return " ".join(sentences)
+
+
+def _beginning(run: Mapping[str, Any]) -> str:
+    """Return what weights a training began with."""
+    hashes = str(run.get("start_sha256", "")).split(", ")
+    if len(hashes) == 1:
+        return f"It began with the weights of `{run['start']}`."
+    which = ", ".join(each[:8] for each in hashes)
+    return f"It began with the mean of the weights of `{run['start']}` ({which})."
 
 
 def scores(trained: Trained) -> str:

@@ -42,6 +42,10 @@ LICENSE = "BSD-3-Clause"
 EXAMPLES = ("test_input.npy", "test_output.npy")
 """Test tensors of a package."""
 
+COVER = "cover.png"
+PICTURE = ".png"
+"""How the names of further pictures end, which a card shows."""
+
 _COMMON_TAGS = ("super-resolution-microscopy", "tensorflow", "deepimagej")
 
 RELATIVE_TOLERANCE = 1e-3
@@ -170,7 +174,7 @@ def describe_files(
         "tags": tags(identity),
         "links": ["deepimagej/deepimagej"],
         "documentation": "README.md",
-        "covers": ["cover.png"],
+        "covers": [COVER],
         "inputs": [input_tensor(identity.contract, folder)],
         "outputs": [output_tensor(identity.contract, folder)],
         "weights": _weights(folder, export),
@@ -210,15 +214,16 @@ def contract_section(contract: Contract) -> dict[str, Any]:
 
 
 def attachments(folder: Path) -> list[str]:
-    """Return arrays and networks in a folder that are neither test tensor nor weights.
+    """Return arrays, networks and pictures in a folder beside tensors, weights, cover.
 
-    A training may make more than the network that is packaged: a phase mask, critics.
+    A training may make more than the network that is packaged: a phase mask, critics;
+    cards may show pictures.
     """
-    known = {*EXAMPLES, KERAS.file}
+    known = {*EXAMPLES, KERAS.file, COVER}
     return sorted(
         path.name
         for path in folder.iterdir()
-        if path.suffix in (".npy", ".keras") and path.name not in known
+        if path.suffix in (".npy", ".keras", PICTURE) and path.name not in known
     )
 
 

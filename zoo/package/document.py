@@ -42,6 +42,7 @@ _BLOCK = re.compile(
     r"(<!-- generated:(?P<name>[\w-]+) -->\n)"
     r"(?P<text>[^<]*+(?:<(?!!-- (?:generated:|end -->))[^<]*+)*+)(<!-- end -->)"
 )
+_PICTURE = re.compile(r"!\[[^\]\n]*\]\((\w[\w.-]*\.png)\)")
 _HINTS = {
     "Intended use": "the specimens, microscopes and questions that it serves.",
     "Not for": "what it will get wrong although the files look right.",
@@ -62,6 +63,17 @@ _OWN_BLOCKS = {
     "Limits": "limits",
 }
 """Sections that say by themselves what a package is that a user trained."""
+
+
+def pictures(text: str) -> list[str]:
+    """Return the pictures in its own folder that a document shows.
+
+    Examples
+    --------
+    >>> pictures("![Spots](spots.png) ![Far](https://a.b/far.png) [Link](c.png)")
+    ['spots.png']
+    """
+    return _PICTURE.findall(text)
 
 
 def fill(text: str, contents: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from zoo.core.formats import FORMATS
 from zoo.io.archives import unsafe_name
 from zoo.io.description import named_files
 from zoo.io.package import Package
-from zoo.package.describe import EXAMPLES
+from zoo.package.describe import COVER, EXAMPLES
 from zoo.package.trained import METRICS, RECIPE
 from zoo.package.zips import is_own_package
 
@@ -17,7 +17,7 @@ WRITTEN = (
     *EXAMPLES,
     "sample_input.tif",
     "sample_output.tif",
-    "cover.png",
+    COVER,
     RECIPE,
     METRICS,
     "README.md",

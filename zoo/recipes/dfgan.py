@@ -73,6 +73,8 @@ DFGAN_SIM = DFCAN_SIM.override(
     options=OPTIONS,
     objective=GAN,
     budgets=BUDGETS,
+    source__clear=None,
+    contract__task__looks=None,  # a mean of two is less sharp
     # the similarity of grainy dim images is what a critic costs
     acceptance=ahead_of_reconstruction(dim_ssim=-0.005),
     seed=2022,
@@ -88,6 +90,7 @@ DFGAN_WIDEFIELD = DFCAN_WIDEFIELD.override(
     ),
     network=DFGAN,
     options=OPTIONS,
+    contract__task__looks=None,
     objective=GAN,
     budgets=BUDGETS,
     acceptance=ahead_in_widefield(dim_ssim=-0.005),

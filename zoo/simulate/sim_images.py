@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from zoo.core.config import is_left_out
 from zoo.core.contract import CONDITION
 from zoo.core.recipe import Simulation, Source
 from zoo.core.sim_pattern import LENGTH, beside
@@ -37,6 +38,14 @@ RAW_FRAMES = 9
 
 MARGIN_PX = 8
 """The sample is drawn this far beyond the image: what is outside shines in."""
+
+CLEAR: dict[str, Any] = {
+    "background": (0.02, 0.1),
+    "background_spacing": "linear",
+    "haze": (0.0, 1.0),
+    "surroundings": Surroundings(),
+}
+"""Conditions of images in which little lies around the structure."""
 
 _ATTEMPTS = 20  # at a field that holds any label
 _FAINT = 0.02  # of the brightest pixel of the sample: a darker crop counts as empty
@@ -87,7 +96,7 @@ class SimPairs(Source):
     """Standard deviation of the angle between orientations, rad."""
     photons: Annotated[Range, CONDITION] = (15.0, 600.0)
     """Signal level, log-uniform, photons per pixel on the structure and exposure."""
-    background: Annotated[Range, CONDITION] = (0.02, 0.1)
+    background: Annotated[Range, CONDITION] = CLEAR["background"]
     """Constant background in units of the brightest pixel of the sample."""
     background_spacing: Literal["linear", "logarithmic"] = "linear"
     """Whether backgrounds are uniform, or their logarithms, so that clear images stay
@@ -96,7 +105,7 @@ class SimPairs(Source):
     """Share of samples lit by an evanescent field; they have no haze."""
     tirf_depth_nm: Range = (70.0, 200.0)
     """Depth of the evanescent field, uniform, nm."""
-    haze: Annotated[Range, CONDITION] = (0.0, 1.0)
+    haze: Annotated[Range, CONDITION] = CLEAR["haze"]
     """Light from out of focus, uniform, in units of the light in focus."""
     haze_defocus_nm: Range = (400.0, 1500.0)
     """Distance of that light's origin from the focal plane, uniform, nm."""
@@ -110,6 +119,9 @@ class SimPairs(Source):
     """Cameras that take the images."""
     surroundings: Surroundings = Surroundings()
     """Smooth areas, textured haze, unequal light, and patterns that are missing."""
+    clear: float | None = Field(default=None, gt=0, le=1, exclude_if=is_left_out)
+    """Share of images that have none of these and little haze and background (`CLEAR`),
+    whatever is asked for otherwise; none by default."""
     told: PatternErrors | None = None
     """Training pairs come with the illumination pattern in a tenth channel, as
     ``zoo predict`` tells a network of it, with such errors; None where a network looks
@@ -221,6 +233,10 @@ class SimPairs(Source):
         size_px
             Edge of the image; `crop_px` when left out.
         """
+        # a stream of its own, so that the others stay what they are without such images
+        if self.clear is not None and rng.spawn(1)[0].random() < self.clear:
+            clear = self.override(**CLEAR, clear=None)
+            return clear.scene(rng, structure, size_px=size_px)
         size = self.crop_px if size_px is None else size_px
         optics = self._optics(rng)
         pattern = self._pattern(rng, optics)

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from zoo.core.recipe import Budget, BudgetName, Loop, Recipe
 from zoo.train.checkpoint import CHECKPOINT, HISTORY, STAGE, History
 from zoo.train.fit import Progress, fit, plan, spent
 from zoo.train.precision import precision_for
-from zoo.train.start import WEIGHTS, start_from
+from zoo.train.start import WEIGHTS, start_from_mean
 
 if TYPE_CHECKING:
     from zoo.train.judging import Judge
@@ -34,7 +35,7 @@ def train(
     declared_as: str | None = None,
     settings: dict[str, Any] | None = None,
     data: str | None = None,
-    start: str | None = None,
+    start: str | Sequence[str] = (),
     resume: bool = False,
     progress: Progress | None = None,
     judge: "Judge | None" = None,
@@ -61,7 +62,8 @@ def train(
     data
         Folder of measured pairs that `recipe` was pointed at; kept for resuming.
     start
-        Weights to start from, see `zoo.train.start.start_from`; random ones without.
+        Weights to start from, see `zoo.train.start.start_from`, or several, of which
+        the mean is taken; random ones without.
     resume
         Continue the run in `run_folder`.
     progress
@@ -92,11 +94,12 @@ def train(
     if resume:
         run = read_run(run_folder)
         _check_same(run_folder, declared)
-        start = run.get("start_path")
+        start = run.get("start_path") or ()
     else:
         require_free(run_folder)
         # a source that has nothing to show leaves no folder behind
         recipe.source.sample(generator(recipe.seed))
+    start = [start] if isinstance(start, str) else list(start)
     precision = run.get("precision") or precision_for(chosen)
     # the initial weights follow from the seed, as every batch does
     keras.utils.set_random_seed(recipe.seed)
@@ -205,10 +208,12 @@ def _self_contained(
     return {"source": declared["source"]} | others
 
 
-def _initial_weights(loop: Loop, recipe: Recipe, start: str | None) -> dict[str, Any]:
-    begun = {} if start is None else start_from(loop.network, start)
+def _initial_weights(
+    loop: Loop, recipe: Recipe, start: Sequence[str]
+) -> dict[str, Any]:
+    begun = start_from_mean(loop.network, start) if start else {}
     prepare = recipe.network.prepare
-    if prepare is not None and (start is None or "start_channels" in begun):
+    if prepare is not None and (not start or "start_channels" in begun):
         prepare(loop.network)
     return begun
 

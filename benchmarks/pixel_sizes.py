@@ -50,7 +50,7 @@ def main() -> None:
         source = declared.source
         if not isinstance(source, SimPairs):
             parser.error(f"{name} is not trained on simulated images")
-        source = source.override(**OPTICS, clear=None)
+        source = source.override(**OPTICS, clear=0.0)
         for row in scored(name, source, chosen.images, quick=chosen.quick):
             rows.append(row)
             if not chosen.json:

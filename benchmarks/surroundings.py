@@ -33,7 +33,7 @@ WIDTHS = (36, 8, 10, 10)
 
 def sources() -> dict[str, SimPairs]:
     """Return where the images of every case come from."""
-    wide: Any = recipe("dfcan_sim").source.override(clear=None)
+    wide: Any = recipe("dfcan_sim").source.override(clear=0.0)
     plain = SimPairs(modality="sim", crop_px=wide.crop_px, told=PatternErrors())
     return {
         "plain": plain,

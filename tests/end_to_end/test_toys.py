@@ -1,8 +1,9 @@
 """From declaration to score: five toy recipes that no module of ``zoo`` knows.
 
-Each is trained, killed and resumed, packaged, predicted whole and in tiles, and scored;
-in the slow run verified by the official tool in every format, too, as
-`tests/unit/test_verify.py` has it of a package of this project.
+Each is trained, packaged, predicted whole and in tiles, and scored; in the slow run
+also killed and resumed, as `tests/unit/test_train.py` has it, and verified by the
+official tool in every format, as `tests/unit/test_verify.py` has it of a package of
+this project.
 """
 
 import random
@@ -74,6 +75,7 @@ def weights(folder):
     ).get_weights()
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_goes_on_as_if_nothing_had_happened(
     recipe, run, tmp_path
 ):

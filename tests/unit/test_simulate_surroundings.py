@@ -78,7 +78,6 @@ def test_a_share_of_images_is_clear():
     hard = PLAIN.override(
         background=(2.0, 2.0), surroundings=Surroundings(stain=(1, 1))
     )
-    assert "clear" not in hard.model_dump_json()
     mixed, clear = hard.override(clear=0.4), PLAIN.override(**CLEAR)
     few = 0
     for number in range(30):

@@ -335,7 +335,7 @@ DFCAN_WIDEFIELD = DFCAN_SIM.override(
     acceptance=ahead_in_widefield(),
     source__modality="widefield",
     source__told=None,
-    source__clear=None,
+    source__clear=0.0,
     source__photons=(5.0, 600.0),
     test_set__conditions__modality="widefield",
 )

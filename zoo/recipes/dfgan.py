@@ -73,7 +73,7 @@ DFGAN_SIM = DFCAN_SIM.override(
     options=OPTIONS,
     objective=GAN,
     budgets=BUDGETS,
-    source__clear=None,
+    source__clear=0.0,
     contract__task__looks=None,  # a mean of two is less sharp
     # the similarity of grainy dim images is what a critic costs
     acceptance=ahead_of_reconstruction(dim_ssim=-0.005),

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from zoo.core.config import is_left_out
 from zoo.core.contract import CONDITION
 from zoo.core.recipe import Simulation, Source
 from zoo.core.sim_pattern import LENGTH, beside
@@ -119,9 +118,9 @@ class SimPairs(Source):
     """Cameras that take the images."""
     surroundings: Surroundings = Surroundings()
     """Smooth areas, textured haze, unequal light, and patterns that are missing."""
-    clear: float | None = Field(default=None, gt=0, le=1, exclude_if=is_left_out)
+    clear: float = Field(default=0.0, ge=0, le=1)
     """Share of images that have none of these and little haze and background (`CLEAR`),
-    whatever is asked for otherwise; none by default."""
+    whatever is asked for otherwise."""
     told: PatternErrors | None = None
     """Training pairs come with the illumination pattern in a tenth channel, as
     ``zoo predict`` tells a network of it, with such errors; None where a network looks
@@ -234,8 +233,8 @@ class SimPairs(Source):
             Edge of the image; `crop_px` when left out.
         """
         # a stream of its own, so that the others stay what they are without such images
-        if self.clear is not None and rng.spawn(1)[0].random() < self.clear:
-            clear = self.override(**CLEAR, clear=None)
+        if self.clear and rng.spawn(1)[0].random() < self.clear:
+            clear = self.override(**CLEAR, clear=0.0)
             return clear.scene(rng, structure, size_px=size_px)
         size = self.crop_px if size_px is None else size_px
         optics = self._optics(rng)

@@ -365,11 +365,10 @@ def _keep_prose(
     )
     for place in places:
         if place is not None and (place / "README.md").is_file():
-            shutil.copyfile(place / "README.md", folder / "README.md")
             text = (place / "README.md").read_text(encoding="utf-8")
-            for picture in pictures(text):
-                if (place / picture).is_file():
-                    shutil.copyfile(place / picture, folder / picture)
+            for name in ("README.md", *pictures(text)):
+                if (place / name).is_file():
+                    shutil.copyfile(place / name, folder / name)
             return
 
 

@@ -1,10 +1,13 @@
-"""What it is worth to show an image network every frame from several sides.
+r"""What it is worth to show a network every frame from several sides.
 
     python benchmarks/looks.py pssr_em --every 4
+    python benchmarks/looks.py deep_storm3d_tetrapod --looks 1 2 4 --seed 77 \
+        --threshold 0.03 0.05 --metric emitters/34/jaccard
 
-The image is the mean over 1, 2, 4 and 8 flips and turns of the frame
+The output is the mean over 1, 2, 4 and 8 flips and turns of the frame
 (``zoo predict --looks``); scores are means over conditions of the frozen test set of
-the package, or of every n-th of its images, beside the time against a single look.
+the package, of every n-th of its cases, or of frames apart from it (another seed),
+beside the time against the first row.  Of localizations, name the metrics.
 """
 
 import argparse
@@ -15,19 +18,43 @@ from typing import Any
 import numpy as np
 from common import print_row
 
+from zoo.core.test_set import find_metric
 from zoo.evaluate.scoring import frozen_test_set
 from zoo.io.library import open_package
 from zoo.predict.predictor import Predictor
 
 LOOKS = (1, 2, 4, 8)
 SCORES = ("psnr", "ssim", "ms_ssim")
-WIDTHS = (6, 10, 10, 10, 8)
+WIDTH = 10
 
 
-def scores(name: str, looks: int, *, every: int) -> dict[str, float]:
-    """Return mean scores of a package's test set, and the seconds that it took."""
-    test_set = frozen_test_set(open_package(name))
-    predictor = Predictor(name, looks=looks, uncertainty=False, **test_set.wanted)
+def scores(
+    name: str,
+    *,
+    every: int = 1,
+    seed: int | None = None,
+    metrics: list[str] | None = None,
+    **options: Any,
+) -> dict[str, float]:
+    """Return scores of a package's test set, and the seconds that it took.
+
+    Parameters
+    ----------
+    name
+        Package.
+    every
+        Cases of the test set that are used: every n-th.
+    seed
+        In place of the seed of the frozen set.
+    metrics
+        Paths into what the test set scores; by default means over all conditions.
+    **options
+        Of the predictor.
+    """
+    test_set: Any = frozen_test_set(open_package(name))
+    if seed is not None:
+        test_set = test_set.override(seed=seed)
+    predictor = Predictor(name, **options, **test_set.wanted)
     scored: list[tuple[str, Any]] = []
     seconds = 0.0
     for case in list(test_set.cases())[::every]:
@@ -35,33 +62,57 @@ def scores(name: str, looks: int, *, every: int) -> dict[str, float]:
         result = predictor.predict(case.input, pixel_size_nm=case.pixel_size_nm)
         seconds += time.perf_counter() - began
         scored.append((case.name, test_set.score(case, result)))
-    groups = test_set.metrics(scored).values()
-    rows = [row for group in groups for row in group.values()]
-    found = {"seconds": seconds}
+    found: dict[str, Any] = test_set.metrics(scored)
+    if metrics:
+        return {m: float(find_metric(found, m) or "nan") for m in metrics} | {
+            "seconds": seconds
+        }
+    rows = [row for group in found.values() for row in group.values()]
+    means: dict[str, float] = {}
     for score in SCORES:
         values = [row[score] for row in rows if score in row]
         if values:
-            found[score] = float(np.nanmean(values))
-    return found
+            means[score] = float(np.nanmean(values))
+    return means | {"seconds": seconds}
 
 
 def main() -> None:
     """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("package", help="that makes images")
-    parser.add_argument("--every", type=int, default=1, help="n-th image only, 1")
+    parser.add_argument("package", help="that can be shown frames from several sides")
+    parser.add_argument("--looks", type=int, nargs="+", default=LOOKS)
+    parser.add_argument("--every", type=int, default=1, help="n-th case only, 1")
+    parser.add_argument("--seed", type=int, help="of the cases, the frozen set's")
+    parser.add_argument("--threshold", type=float, nargs="+", help="of localizations")
+    parser.add_argument("--metric", action="append", help="as in metrics.json")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args()
+    images = chosen.metric is None
+    common: dict[str, Any] = {"uncertainty": False} if images else {}
+    names = chosen.metric or list(SCORES)
+    thresholds = [{"threshold": t} for t in chosen.threshold or ()] or [{}]
+    widths = (6, 10, *(max(WIDTH, len(name) + 2) for name in names), 8)
     found: list[dict[str, float]] = []
     if not chosen.json:
-        print_row(("looks", *SCORES, "time"), WIDTHS)
-    for looks in LOOKS:
-        row = {"looks": looks} | scores(chosen.package, looks, every=chosen.every)
-        found.append(row)
-        if not chosen.json:
-            cells = [f"{row[s]:.3f}" if s in row else "-" for s in SCORES]
-            ratio = row["seconds"] / found[0]["seconds"]
-            print_row((looks, *cells, f"{ratio:.1f}"), WIDTHS)
+        print_row(("looks", "threshold", *names, "time"), widths)
+    for looks in chosen.looks:
+        for threshold in thresholds:
+            row: dict[str, float] = {"looks": looks} | threshold
+            row |= scores(
+                chosen.package,
+                every=chosen.every,
+                seed=chosen.seed,
+                metrics=chosen.metric,
+                looks=looks,
+                **threshold,
+                **common,
+            )
+            found.append(row)
+            if not chosen.json:
+                cells = [f"{row[name]:.3f}" if name in row else "-" for name in names]
+                level = f"{threshold['threshold']:g}" if threshold else "-"
+                ratio = row["seconds"] / found[0]["seconds"]
+                print_row((looks, level, *cells, f"{ratio:.1f}"), widths)
     if chosen.json:
         print(json.dumps(found, indent=2))
 

@@ -7,7 +7,12 @@ from zoo.core.symmetry import SPOT_VIEWS
 from zoo.physics.engineered import PUPILS
 from zoo.physics.masks import VortexRings
 from zoo.physics.pupil import PupilPsf
-from zoo.physics.spot_symmetry import NEGLIGIBLE_RAD, has_symmetry
+from zoo.physics.spot_symmetry import (
+    FLIPS,
+    NEGLIGIBLE_RAD,
+    has_symmetry,
+    same_flips,
+)
 
 SIDE = 25  # odd: views turn about the central pixel
 PRESETS = {
@@ -24,10 +29,10 @@ def spot(optics, x_px, y_px, z_nm):
     return PupilPsf(optics).images(*place, np.array([z_nm]), (SIDE, SIDE))[0]
 
 
-def looks_the_same(optics, symmetry):
+def looks_the_same(optics, views):
     x, y, z = 0.7, -0.4, 350.0
     image = spot(optics, x, y, z)
-    for view in SPOT_VIEWS[symmetry]:
+    for view in views:
         there = np.array([-x if view.flip_x else x, -y if view.flip_y else y])
         x_there, y_there = there[::-1] if view.swap else there
         expected = spot(optics, x_there, y_there, -z if view.swap else z)
@@ -43,7 +48,7 @@ def looks_the_same(optics, symmetry):
 def test_presets_have_the_symmetries_that_they_are_said_to_have(name, symmetry):
     optics = PUPILS[name]
     stated = has_symmetry(optics, symmetry, both_sides=True)
-    assert looks_the_same(optics, symmetry) == stated
+    assert looks_the_same(optics, SPOT_VIEWS[symmetry]) == stated
     assert stated == (symmetry in PRESETS[name])
 
 
@@ -56,7 +61,7 @@ def test_an_aberration_breaks_what_its_frequency_says(mode):
     )
     for symmetry in SPOT_VIEWS:
         stated = has_symmetry(aberrated, symmetry, both_sides=True)
-        assert looks_the_same(aberrated, symmetry) == stated
+        assert looks_the_same(aberrated, SPOT_VIEWS[symmetry]) == stated
         assert has_symmetry(slightly, symmetry, both_sides=True)
 
 
@@ -69,7 +74,7 @@ def test_a_moved_focus_breaks_quarter_turns_and_a_watery_sample_none(changes, br
     for symmetry in SPOT_VIEWS:
         stated = has_symmetry(optics, symmetry, both_sides=True)
         assert stated == (symmetry not in broken)
-        assert looks_the_same(optics, symmetry) == stated
+        assert looks_the_same(optics, SPOT_VIEWS[symmetry]) == stated
 
 
 def test_quarter_turns_need_depths_on_both_sides():
@@ -83,3 +88,25 @@ def test_of_a_mask_no_symmetry_is_known():
     for symmetry in SPOT_VIEWS:
         stated = has_symmetry(masked, symmetry, both_sides=True)
         assert stated == (symmetry == "none")
+
+
+@pytest.mark.parametrize(
+    ("modes", "count"),
+    [((), 4), (((3, 1),), 2), (((2, -2),), 2), (((3, -1),), 2), (((3, 1), (2, -2)), 1)],
+)
+def test_flips_that_keep_a_spot_are_known(modes, count):
+    tetrapod = PUPILS["tetrapod"]
+    more = tuple((*mode, 0.5) for mode in modes)
+    optics = tetrapod.override(zernikes_rad=(*tetrapod.zernikes_rad, *more))
+    kept = same_flips(optics)
+    assert len(kept) == count
+    assert kept[0] == FLIPS[0]
+    for view in FLIPS:
+        assert looks_the_same(optics, [view]) == (view in kept)
+
+
+def test_of_a_mask_or_unknown_optics_no_flip_is_known():
+    optics = PUPILS["tetrapod"]
+    assert same_flips(optics) == FLIPS
+    assert same_flips(optics.override(mask=VortexRings())) == FLIPS[:1]
+    assert same_flips(None) == FLIPS[:1]

@@ -93,3 +93,20 @@ def test_a_mask_starts_from_zero_and_is_a_sum_of_modes():
     other = SOURCE.override(optics=clear)
     same = array(pupil_imaging(**other.imaging()).get_layer("pupil")(tables))
     assert np.abs(array(layer(tables)) - same).max() < 1e-3 * same.max()
+
+
+def test_a_mirrored_mask_learns_modes_that_are_alike_on_both_sides_alone():
+    tables, _ = SOURCE.batch(generator(4), 1)
+    options = {**SOURCE.imaging(), "start": "clear", "degree": 4, "bound_weight": 1.0}
+    for mirrored in (False, True):
+        model = pupil_imaging(**options, mirrored=mirrored)
+        layer = model.get_layer("pupil")
+        # off the middle of all modes, where the bound has no slope along most
+        layer.mask.assign(np.linspace(0.02, 0.05, 12, dtype=np.float32))
+        layer.designing = True
+        model.compile("sgd", loss=None)
+        before = array(layer.mask)
+        model.train_on_batch(tables)
+        learnt = array(layer.mask) != before
+        expected = [n % 2 == 0 and m >= 0 for n, m in modes_up_to(4)]
+        assert learnt.tolist() == (expected if mirrored else [True] * 12)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from zoo.core.contract import Contract
+from zoo.core.contract import Averaging, Contract
 from zoo.core.errors import BadInput, BadPackage
 from zoo.core.extras import MissingExtra
 from zoo.core.files import new_folder
@@ -16,8 +16,11 @@ from zoo.core.products import Products
 from zoo.inputs.frames import Frames
 from zoo.inputs.recording import StackRecording
 from zoo.io.stacks import open_stack
+from zoo.physics.engineered import PUPILS
+from zoo.physics.spot_symmetry import FLIPS
 from zoo.predict.forward import comes_in_parts, forward, forward_parts
 from zoo.predict.plan import make_plan
+from zoo.predict.views import Averaged
 from zoo.predict.writing import FolderWriter, result_files
 from zoo.tasks import volume
 from zoo.tasks.uncertainty import Errors
@@ -267,6 +270,58 @@ def test_what_packages_must_state():
     contract = contract_of()
     with pytest.raises(BadInput, match="states no uncertainties"):
         TASK.start(recording_of(contract), contract, VolumeOptions(render="gaussian"))
+
+
+def test_a_mirrored_spot_is_looked_at_from_several_sides():
+    mirrored = TASK.override(optics=PUPILS["tetrapod"], looks=2)
+    turned = PUPILS["tetrapod"].override(zernikes_rad=((3, 1, 1.0), (3, -1, 1.0)))
+    volume = np.zeros((1, PLANES, 64, 64, 1), np.float32)
+    for task, options, views in (
+        (mirrored, VolumeOptions(), 2),
+        (mirrored, VolumeOptions(looks=4), 4),
+        (mirrored, VolumeOptions(looks=1), 1),
+        (mirrored.override(optics=turned), VolumeOptions(), 1),
+        (TASK.override(looks=2), VolumeOptions(), 1),  # nothing is known of the spot
+    ):
+        running, _ = run(task, volume, options)
+        assert isinstance(running, Averaging)
+        assert running.views == FLIPS[:views]
+        assert running.report()["options"]["looks"] == views
+    with pytest.raises(
+        BadInput, match=r"3 looks need spots .* allow 1, ask for no more"
+    ):
+        run(mirrored.override(optics=turned), volume, VolumeOptions(looks=3))
+    assert "looks" not in TASK.model_dump()
+
+
+class Shift:
+    """Stands in for a network that moves everything by one fine pixel."""
+
+    name, entry, device, enterable, threads = "shift", "onnx", "CPU", False, 1
+    versions: dict = {}
+
+    def __call__(self, batch, rows=None):
+        assert rows is None
+        fine = batch.repeat(SCALE, axis=1).repeat(SCALE, axis=2)[:, None]
+        return np.roll(fine, 1, axis=3).repeat(PLANES, axis=1)
+
+    def with_threads(self, threads):
+        assert threads == 1
+        return self
+
+
+def test_what_a_network_does_to_one_side_only_averages_out():
+    frame = np.zeros((1, 8, 8, 1), np.float32)
+    frame[0, 3, 5] = 1.0
+    centre = {}
+    for count in (1, 2, 4):
+        engine = Averaged(Shift(), FLIPS[:count]).with_threads(1)
+        volume = engine(frame)
+        assert volume.dtype == np.float32
+        assert volume.sum() == pytest.approx(SCALE**2 * PLANES)
+        columns = volume[0, 0, :, :, 0].sum(axis=0)
+        centre[count] = float((columns * (np.arange(32) + 0.5)).sum() / columns.sum())
+    assert centre == {1: 23.0, 2: 22.0, 4: 22.0}  # the pixel's own centre is 22
 
 
 class Blur:

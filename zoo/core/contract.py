@@ -10,6 +10,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from zoo.core.axes import AXIS_NAMES
 from zoo.core.config import Config, Kind
 from zoo.core.grid import Grid
+from zoo.core.prediction import Averaging as Averaging
 from zoo.core.prediction import Judging as Judging
 from zoo.core.prediction import Origin as Origin
 from zoo.core.prediction import Recording, Running

@@ -1,6 +1,6 @@
 """What passes between the parts of a prediction: recording, network, results."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from zoo.core.measured import Measured
 from zoo.core.products import Panel, Product
 from zoo.core.resampling import Resampling
+from zoo.core.symmetry import Symmetry
 
 
 class Origin(NamedTuple):
@@ -182,4 +183,17 @@ class Judging(Protocol):
 
     def judge(self, spread: np.ndarray) -> None:
         """Take how far outputs for other views are from those that `add` gets next."""
+        ...
+
+
+@runtime_checkable
+class Averaging(Protocol):
+    """A prediction under way whose outputs are means over views of every tile.
+
+    What `Running` has comes on top.
+    """
+
+    @property
+    def views(self) -> Sequence[Symmetry]:
+        """Flips of a tile whose outputs are averaged, the tile itself first."""
         ...

@@ -14,7 +14,7 @@ import numpy as np
 from zoo.core.network import Network
 from zoo.core.papers import NEHME_2020
 from zoo.layers.pupil import BLURS, COLUMNS, SURFACES, PhotonNoise, PupilImaging
-from zoo.physics.imaging_arrays import imaging_arrays, modes_up_to
+from zoo.physics.imaging_arrays import imaging_arrays, is_mirrored, modes_up_to
 from zoo.physics.pupil import PupilOptics
 from zoo.physics.zernike import zernike_basis
 
@@ -33,6 +33,7 @@ def pupil_imaging(
     z_nm: tuple[float, float] = (0.0, 4000.0),
     start: Literal["optics", "clear"] = "optics",
     degree: int = 9,
+    mirrored: bool = False,
     samples: int = 64,
     step_rad: float = 10.0,
     bound_weight: float = 0.0,
@@ -58,6 +59,9 @@ def pupil_imaging(
         designed from zero modulation.
     degree
         Largest radial degree of the Zernike modes that the mask is a sum of.
+    mirrored
+        Learn only modes that are alike on both sides of both axes; spots are then their
+        own mirror images at every depth.
     samples
         Points along the diameter of the pupil; more if the field needs them.
     step_rad, bound_weight
@@ -80,7 +84,10 @@ def pupil_imaging(
     near = imaging_arrays(
         microscope, size_px=_BOUND_PX, blurs_nm=middle, samples=points
     )
-    basis = zernike_basis(far.rho, far.phi, modes=modes_up_to(degree))
+    modes = modes_up_to(degree)
+    basis = zernike_basis(far.rho, far.phi, modes=modes)
+    if mirrored:
+        basis = basis * is_mirrored(modes)[:, None, None]
     table = keras.Input((SURFACES + emitters, COLUMNS), name="sample")
     if len(blurs_nm) != BLURS:
         raise ValueError(f"blurs_nm must be {BLURS} widths, not {len(blurs_nm)}")

@@ -1,5 +1,6 @@
 """A pupil and its pixels as plain arrays, for simulations outside of NumPy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,17 @@ def modes_up_to(degree: int) -> tuple[tuple[int, int], ...]:
         for m in range(-n, n + 1, 2)
         if (n, m) not in _PISTON_AND_TILT
     )
+
+
+def is_mirrored(modes: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Say which modes are alike on both sides of both axes, (modes,) bool.
+
+    Examples
+    --------
+    >>> is_mirrored([(2, -2), (2, 0), (2, 2), (3, 1), (4, 4)]).tolist()
+    [False, True, True, False, True]
+    """
+    return np.array([n % 2 == 0 and m >= 0 for n, m in modes], bool)
 
 
 def zernikes_of(coefficients_rad: np.ndarray) -> tuple[tuple[int, int, float], ...]:

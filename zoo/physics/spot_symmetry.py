@@ -2,11 +2,19 @@
 
 import math
 
-from zoo.core.symmetry import SpotSymmetry
+from zoo.core.symmetry import SPOT_VIEWS, SpotSymmetry, Symmetry
 from zoo.physics.pupil import PupilOptics
 
 NEGLIGIBLE_RAD = 0.02
 """Root mean square of aberrations that may break a symmetry; beads tell no less."""
+
+FLIPS = (
+    Symmetry(),
+    Symmetry(flip_y=True, flip_x=True),
+    Symmetry(flip_y=True),
+    Symmetry(flip_x=True),
+)
+"""Views that keep rows and columns in their places, the spot itself first."""
 
 
 def has_symmetry(
@@ -42,11 +50,43 @@ def has_symmetry(
         return False
     if symmetry == "quarter_turns" and not (both_sides and optics.focus_nm == 0):
         return False
+    views = SPOT_VIEWS[symmetry]
     breaking = (
         weight
         for _, m, weight in optics.zernikes_rad
-        if (symmetry == "mirror" and m < 0)
-        or (symmetry == "half_turn" and m % 2)
+        if any(_is_odd(m, view) for view in views if not view.swap)
         or (symmetry == "quarter_turns" and m % 4 != 2)
     )
     return math.hypot(*breaking) <= NEGLIGIBLE_RAD
+
+
+def same_flips(optics: PupilOptics | None) -> tuple[Symmetry, ...]:
+    """Return the flips under which spots keep their shape, the spot itself first.
+
+    Parameters
+    ----------
+    optics
+        Objective and aberrations; ``None`` if unknown, and behind a mask that is no
+        sum of modes nothing is known either.
+
+    Examples
+    --------
+    >>> optics = PupilOptics(na=1.4, wavelength_nm=670.0, pixel_nm=100.0,
+    ...                      zernikes_rad=((2, 2, 1.0), (3, 1, 0.5)))
+    >>> same_flips(optics)[1:]
+    (Symmetry(flip_y=True, flip_x=False, swap=False),)
+    """
+    if optics is None or optics.mask is not None:
+        return FLIPS[:1]
+    return tuple(
+        view
+        for view in FLIPS
+        if math.hypot(*(c for _, m, c in optics.zernikes_rad if _is_odd(m, view)))
+        <= NEGLIGIBLE_RAD
+    )
+
+
+def _is_odd(m: int, view: Symmetry) -> bool:
+    """Say whether a Zernike mode of azimuthal frequency m changes sign in a flip."""
+    upside_down, left_right = m < 0, (m < 0) != (m % 2 == 1)
+    return (view.flip_y and upside_down) != (view.flip_x and left_right)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.core.contract import Contract, Judging, Origin, Recording, Running
+from zoo.core.contract import Averaging, Contract, Judging, Origin, Recording, Running
 from zoo.core.errors import BadInput
 from zoo.core.files import new_folder, write_json
 from zoo.core.parts import RunningParts
@@ -29,7 +29,7 @@ from zoo.predict.repeats import Sparing
 from zoo.predict.report import Timing, build_report, warnings_of
 from zoo.predict.result import Memory, Result, Sink
 from zoo.predict.tuning import tuned
-from zoo.predict.views import Seen, compare, symmetries
+from zoo.predict.views import Averaged, Seen, compare, symmetries
 from zoo.predict.writing import PREVIEW, REPORT, FolderWriter, result_files
 
 __all__ = ["Predictor", "Result"]
@@ -356,8 +356,11 @@ class Predictor:
         )
         plan = choice.plan
         by_tile = tile_progress(recording, plan, progress)
+        network: Engine = choice.engine
+        if isinstance(running, Averaging) and len(running.views) > 1:
+            network = Averaged(network, running.views)
         engine = Sparing(
-            choice.engine, fixed=self.contract.batch is not None, advance=by_tile
+            network, fixed=self.contract.batch is not None, advance=by_tile
         )
         chunk = max(1, plan.chunk // len(recording.groups))
         for first, frames in recording.chunks(chunk):

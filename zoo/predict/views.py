@@ -15,6 +15,7 @@ import numpy as np
 
 from zoo.core.contract import Contract, Recording
 from zoo.core.symmetry import SYMMETRIES, Symmetry
+from zoo.predict.engines import Engine
 
 ORDER = (5, 3, 6, 7, 2, 4, 1)
 """Numbers of `SYMMETRIES` in the order in which they are used: a quarter turn first."""
@@ -61,6 +62,39 @@ class Seen(NamedTuple):
         place, lengths = self.symmetry.place(start, size, (sizes["y"], sizes["x"]))
         row = self.recording.knowledge(frame, place, lengths)
         return None if row is None else self.symmetry.pattern_row(row)
+
+
+class Averaged:
+    """The mean over several views of every tile; a `zoo.predict.engines.Engine`.
+
+    Parameters
+    ----------
+    engine
+        The network.
+    ways
+        Flips of tiles along y and x, which keep their sizes.
+    """
+
+    def __init__(self, engine: Engine, ways: Sequence[Symmetry]) -> None:
+        self._engine, self._ways = engine, tuple(ways)
+        self.name, self.entry = engine.name, engine.entry
+        self.versions, self.device = engine.versions, engine.device
+        self.threads = engine.threads
+        self.enterable = False
+        """What is known of a tile does not hold for its views."""
+
+    def __call__(self, batch: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Run the network on all views; see `Engine`."""
+        del rows
+        total: np.ndarray | float = 0.0
+        for way in self._ways:
+            seen = np.ascontiguousarray(way.apply(batch))
+            total = total + way.undo(self._engine(seen))
+        return np.asarray(total, np.float32) / np.float32(len(self._ways))
+
+    def with_threads(self, threads: int) -> "Averaged":
+        """Return the same around a network run by another number of threads."""
+        return Averaged(self._engine.with_threads(threads), self._ways)
 
 
 class Compared(NamedTuple):

@@ -8,12 +8,13 @@ over all frames is wanted.
 
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
+from zoo.core.config import is_left_out
 from zoo.core.contract import Contract, Options, Recording, Task
 from zoo.core.errors import BadInput, BadPackage
 from zoo.core.extras import require
@@ -22,7 +23,9 @@ from zoo.core.localizations import Localizations
 from zoo.core.parts import Part
 from zoo.core.processing import Operation
 from zoo.core.products import Image, Panel, Product, Table
+from zoo.core.symmetry import Symmetry
 from zoo.physics.pupil import PupilOptics
+from zoo.physics.spot_symmetry import same_flips
 from zoo.tasks.conditions import fine_sizes_nm, pixel_size_warnings
 from zoo.tasks.localization import add_gaussians, add_histogram
 from zoo.tasks.peaks import find_peaks
@@ -39,6 +42,10 @@ class VolumeOptions(RenderOptions):
     threshold: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Smallest accepted response, as a fraction of an ideal isolated emitter's; the
     package's own by default."""
+    looks: int | None = Field(default=None, ge=1, le=4)
+    """Flips of every frame that the network is shown, where the spots are their own
+    mirror images; the volume is the mean.  As many times as slow; as many as the
+    package was measured with, unless told otherwise."""
     volume: bool = False
     """Also write the network's own output, summed over all frames, as volume.ome.tif:
     a stack along z with its distances."""
@@ -82,6 +89,9 @@ class Volume(Task):
     refused."""
     optics: PupilOptics | None = None
     """Objective, pixel and phase mask under which the network was trained."""
+    looks: int | None = Field(default=None, ge=1, le=4, exclude_if=is_left_out)
+    """Flips of every frame, itself among them, whose volumes are averaged, as far as
+    spots keep their shape in them; 1 if left out."""
     errors: Errors | None = None
     """Errors of localizations along x and y by the spread of the response, fine px;
     none are stated if left out."""
@@ -119,7 +129,14 @@ class Volume(Task):
                 "the package states no uncertainties, of which --render gaussian would "
                 "draw; leave it out"
             )
-        return _Localizing(self, recording, contract, chosen)
+        views = same_flips(self.optics)
+        if chosen.looks is not None and chosen.looks > len(views):
+            raise BadInput(
+                f"{chosen.looks} looks need spots that are their own mirror images; "
+                f"those of this package allow {len(views)}, ask for no more"
+            )
+        looks = chosen.looks or self.looks or 1
+        return _Localizing(self, recording, contract, chosen, views[:looks])
 
     def margin(self, grid: Grid) -> int:
         """Return the px beyond a tile that its peaks need; see `Task.margin`."""
@@ -242,7 +259,9 @@ class _Localizing:
         recording: Recording,
         contract: Contract,
         options: VolumeOptions,
+        views: Sequence[Symmetry],
     ) -> None:
+        self.views = views
         self._task, self._recording, self._contract = task, recording, contract
         self._options = options
         self._threshold = options.threshold or task.threshold
@@ -373,6 +392,7 @@ class _Localizing:
                 "threshold": self._threshold,
                 "threshold_value": self._threshold * task.ideal_peak,
                 "radius": task.radius,
+                "looks": len(self.views),
                 "render": self._options.render,
             },
         }

@@ -64,15 +64,15 @@ def scores(
         scored.append((case.name, test_set.score(case, result)))
     found: dict[str, Any] = test_set.metrics(scored)
     if metrics:
-        return {m: float(find_metric(found, m) or "nan") for m in metrics} | {
-            "seconds": seconds
-        }
+        values = {name: find_metric(found, name) for name in metrics}
+        known = {name: value for name, value in values.items() if value is not None}
+        return known | {"seconds": seconds}
     rows = [row for group in found.values() for row in group.values()]
     means: dict[str, float] = {}
     for score in SCORES:
-        values = [row[score] for row in rows if score in row]
-        if values:
-            means[score] = float(np.nanmean(values))
+        given = [row[score] for row in rows if score in row]
+        if given:
+            means[score] = float(np.nanmean(given))
     return means | {"seconds": seconds}
 
 

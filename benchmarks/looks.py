@@ -3,14 +3,18 @@ r"""What it is worth to show a network every frame from several sides.
     python benchmarks/looks.py pssr_em --every 4
     python benchmarks/looks.py deep_storm3d_tetrapod --looks 1 2 4 --seed 77 \
         --threshold 0.03 0.05 --metric emitters/34/jaccard
+    python benchmarks/looks.py deep_storm3d_tetrapod --looks 1 2 --refine \
+        --metric emitters/34/jaccard --metric emitters/34/rmse_axial_nm
 
 The output is the mean over 1, 2, 4 and 8 flips and turns of the frame
 (``zoo predict --looks``); scores are means over conditions of the frozen test set of
 the package, of every n-th of its cases, or of frames apart from it (another seed),
-beside the time against the first row.  Of localizations, name the metrics.
+beside the time against the first row.  Of localizations, name the metrics; those in a
+volume can also be refined by a fit.
 """
 
 import argparse
+import itertools
 import json
 import time
 from typing import Any
@@ -84,6 +88,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="n-th case only, 1")
     parser.add_argument("--seed", type=int, help="of the cases, the frozen set's")
     parser.add_argument("--threshold", type=float, nargs="+", help="of localizations")
+    parser.add_argument(
+        "--refine", action="store_true", help="and localizations fitted"
+    )
     parser.add_argument("--metric", action="append", help="as in metrics.json")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args()
@@ -91,13 +98,16 @@ def main() -> None:
     common: dict[str, Any] = {"uncertainty": False} if images else {}
     names = chosen.metric or list(SCORES)
     thresholds = [{"threshold": t} for t in chosen.threshold or ()] or [{}]
-    widths = (6, 10, *(max(WIDTH, len(name) + 2) for name in names), 8)
-    found: list[dict[str, float]] = []
+    # frames of the test sets count photons
+    fit = {"refine": True, "offset_adu": 0.0, "photons_per_adu": 1.0}
+    fits: list[dict[str, Any]] = [{}, fit] if chosen.refine else [{}]
+    widths = (6, 10, 7, *(max(WIDTH, len(name) + 2) for name in names), 8)
+    found: list[dict[str, Any]] = []
     if not chosen.json:
-        print_row(("looks", "threshold", *names, "time"), widths)
+        print_row(("looks", "threshold", "fitted", *names, "time"), widths)
     for looks in chosen.looks:
-        for threshold in thresholds:
-            row: dict[str, float] = {"looks": looks} | threshold
+        for threshold, refined in itertools.product(thresholds, fits):
+            row: dict[str, Any] = {"looks": looks, "fitted": bool(refined)} | threshold
             row |= scores(
                 chosen.package,
                 every=chosen.every,
@@ -105,6 +115,7 @@ def main() -> None:
                 metrics=chosen.metric,
                 looks=looks,
                 **threshold,
+                **refined,
                 **common,
             )
             found.append(row)
@@ -112,7 +123,8 @@ def main() -> None:
                 cells = [f"{row[name]:.3f}" if name in row else "-" for name in names]
                 level = f"{threshold['threshold']:g}" if threshold else "-"
                 ratio = row["seconds"] / found[0]["seconds"]
-                print_row((looks, level, *cells, f"{ratio:.1f}"), widths)
+                fitted = "yes" if refined else "no"
+                print_row((looks, level, fitted, *cells, f"{ratio:.1f}"), widths)
     if chosen.json:
         print(json.dumps(found, indent=2))
 

@@ -62,8 +62,8 @@ PUBLISHED = {
         "2dafb4cb27215657af55e019c2afe1507a8049a87b196efcd3ce1c947d1c39fb",
     ),
     "deep_storm3d_learned": (
-        "0d22270d9b583d929d0c5ec8bf768b42ebf6df2700f6b173d326cd6f7795a9ad",
-        "0bd6d9a0e0bb3ab4a60aec02a35c16177970ba62ebc8244c5ad06fde8e122791",
+        "0a42e2122d9438906c53f30c1ea8e0ab682eaad116ee87614e38d0d23c81283f",
+        "0488c4280502263f8d5ff5b1e7aa37011fb8b4aeb96ecc6209d98e60d94f67c8",
     ),
     "deep_storm3d_tetrapod": (
         "4ebd8ad3f7fb70de0c46a19d62a49da0256fe6899542f715fe96627ac6f3ad7f",

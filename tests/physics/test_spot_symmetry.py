@@ -13,6 +13,7 @@ from zoo.physics.spot_symmetry import (
     has_symmetry,
     same_flips,
 )
+from zoo.recipes.deep_storm3d import DEEP_STORM3D_LEARNED
 
 SIDE = 25  # odd: views turn about the central pixel
 PRESETS = {
@@ -103,6 +104,12 @@ def test_flips_that_keep_a_spot_are_known(modes, count):
     assert kept[0] == FLIPS[0]
     for view in FLIPS:
         assert looks_the_same(optics, [view]) == (view in kept)
+
+
+def test_the_learned_mask_is_its_own_mirror_image():
+    optics = DEEP_STORM3D_LEARNED.contract.task.optics
+    assert same_flips(optics) == FLIPS
+    assert looks_the_same(optics, FLIPS)
 
 
 def test_of_a_mask_or_unknown_optics_no_flip_is_known():

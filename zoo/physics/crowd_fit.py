@@ -10,21 +10,18 @@ and with tests of significance in place of a penalty.  Noise is treated as in
 """
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from zoo.core.localizations import Localizations
 from zoo.physics.crowd_frame import CrowdSettings, FrameFit
 from zoo.physics.crowd_search import SpotSearch, reach_px
 from zoo.physics.fisher import PixelNoise
+from zoo.physics.frame_parts import Cut, once
 from zoo.physics.spots import Psf
 
 WHOLE_PX = 72
 """Longest edge of a frame that is fitted at once; the work grows with the cube of the
 emitters."""
-CORE_PX, OVERLAP_PX = 40, 8
-"""Edge of the parts that larger frames are cut into, about, and how far a part looks
-beyond."""
-_SHARED_PX = 0.25  # beyond its core, in which a part may still claim an emitter
+_CUT = Cut(WHOLE_PX, core_px=40, overlap_px=8)
 _COLUMNS = ("x_nm", "y_nm", "photons", "background_photons", "uncertainty_nm", "frame")
 
 
@@ -89,90 +86,13 @@ def fit_crowds(
         own = noise.of(slice(number - 1, number))
         begin = None if starts is None else starts.select(starts.frame == number)
         parts: list[Localizations] = []
-        for rows in _spans(image.shape[0]):
-            for columns in _spans(image.shape[1]):
-                region = (slice(*rows[:2]), slice(*columns[:2]))
-                part = image[region]
-                shape = (part.shape[0], part.shape[1])
-                if shape not in searches:
-                    searches[shape] = SpotSearch(psf, shape, reach)
-                fit = FrameFit(psf, part, _cut(own, region), settings, reach)
-                corner_nm = columns[0] * psf.pixel_nm, rows[0] * psf.pixel_nm
-                if begin is not None:
-                    fit.start(_inside(begin, corner_nm, shape, psf.pixel_nm))
-                fit.run(searches[shape])
-                table = fit.table(number)
-                table = table.with_columns(
-                    x_nm=table.x_nm + corner_nm[0], y_nm=table.y_nm + corner_nm[1]
-                )
-                parts.append(_claimed(table, rows, columns, image.shape, psf.pixel_nm))
-        tables.append(_once(parts, psf.pixel_nm))
+        for part in _CUT.parts((image.shape[0], image.shape[1]), psf.pixel_nm):
+            if part.shape not in searches:
+                searches[part.shape] = SpotSearch(psf, part.shape, reach)
+            fit = FrameFit(psf, image[part.region], part.noise(own), settings, reach)
+            if begin is not None:
+                fit.start(part.inside(begin))
+            fit.run(searches[part.shape])
+            parts.append(part.claimed(fit.table(number)))
+        tables.append(once(parts, psf.pixel_nm))
     return Localizations.concatenate([Localizations.empty(_COLUMNS), *tables])
-
-
-_Span = tuple[int, int, int, int]
-"""What a part sees along an axis, and what it keeps, px."""
-
-
-def _spans(length: int) -> list[_Span]:
-    """Cut an axis into parts that overlap."""
-    if length <= WHOLE_PX:
-        return [(0, length, 0, length)]
-    edges = np.linspace(0, length, -(-length // CORE_PX) + 1).round().astype(int)
-    return [
-        (max(0, low - OVERLAP_PX), min(length, high + OVERLAP_PX), low, high)
-        for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-    ]
-
-
-def _cut(noise: PixelNoise, region: tuple[slice, slice]) -> PixelNoise:
-    """Return the noise of a part of a frame."""
-    variance = np.asarray(noise.read_variance_e2)
-    if variance.ndim >= 2:
-        variance = variance[(..., *region)]
-    return PixelNoise(
-        noise.quantum_efficiency, noise.spurious_e, noise.excess, variance
-    )
-
-
-def _inside(
-    table: Localizations,
-    corner_nm: tuple[float, float],
-    shape: tuple[int, int],
-    pixel_nm: float,
-) -> Localizations:
-    """Return the emitters of a part, from its corner."""
-    x_nm, y_nm = table.x_nm - corner_nm[0], table.y_nm - corner_nm[1]
-    inside = (x_nm >= 0) & (x_nm < shape[1] * pixel_nm)
-    inside &= (y_nm >= 0) & (y_nm < shape[0] * pixel_nm)
-    return table.with_columns(x_nm=x_nm, y_nm=y_nm).select(inside)
-
-
-def _claimed(
-    table: Localizations,
-    rows: _Span,
-    columns: _Span,
-    shape: tuple[int, ...],
-    pixel_nm: float,
-) -> Localizations:
-    """Return the emitters in the core of a part, inside the frame a little beyond."""
-    keep = np.ones(len(table), bool)
-    for place, (_, _, low, high), length in zip(
-        (table.y_nm, table.x_nm), (rows, columns), shape, strict=True
-    ):
-        first = low - _SHARED_PX if low else 0.0
-        last = high + _SHARED_PX if high < length else float(length)
-        keep &= (place >= first * pixel_nm) & (place < last * pixel_nm)
-    return table.select(keep)
-
-
-def _once(parts: list[Localizations], pixel_nm: float) -> Localizations:
-    """Join parts; what two of them claim counts once."""
-    joined = Localizations.concatenate(parts)
-    if len(parts) == 1 or len(joined) < 2:
-        return joined
-    part = np.repeat(np.arange(len(parts)), [len(table) for table in parts])
-    places = np.stack([joined.x_nm, joined.y_nm], axis=1)
-    pairs = KDTree(places).query_pairs(2 * _SHARED_PX * pixel_nm, output_type="ndarray")
-    pairs = pairs[part[pairs[:, 0]] != part[pairs[:, 1]]]
-    return joined.select(~np.isin(np.arange(len(joined)), pairs.max(axis=1)))

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 
 from zoo.core.localizations import Localizations
 from zoo.physics.crowd_search import SpotSearch
 from zoo.physics.fisher import PixelNoise
+from zoo.physics.normal_equations import inverse_diagonal, solved
 from zoo.physics.spots import Psf
 
 ADD = 8.0
@@ -115,7 +116,7 @@ class FrameFit:
         """Return the emitters inside the frame."""
         x, y, photons = self.model.values.T
         _, fisher = self._slopes(self.model)
-        variance = _inverse_diagonal(fisher)[:-1].reshape(-1, 3)
+        variance = inverse_diagonal(fisher)[:-1].reshape(-1, 3)
         pixel = self.psf.pixel_nm
         table = Localizations(
             x_nm=x * pixel,
@@ -186,7 +187,7 @@ class FrameFit:
         gradient, fisher = self._slopes(self.model)
         bounds = np.array([self.shape[1], self.shape[0]]) + _MARGIN_PX
         for _ in range(steps):
-            step = _solved(fisher, gradient, damping)
+            step = solved(fisher, gradient, damping)
             values = self.model.values.copy()
             move = step[:-1].reshape(-1, 3)
             values[:, :2] += move[:, :2].clip(-_LARGEST_STEP_PX, _LARGEST_STEP_PX)
@@ -211,7 +212,7 @@ class FrameFit:
         while len(self.model.values):
             values = self.model.values
             _, fisher = self._slopes(self.model)
-            free = values[:, 2] ** 2 / _inverse_diagonal(fisher)[2:-1:3]
+            free = values[:, 2] ** 2 / inverse_diagonal(fisher)[2:-1:3]
             known = values[:, 2] ** 2 * np.diagonal(fisher)[2:-1:3]
             support = np.minimum(free / self.settings.keep, known / self.settings.alone)
             weak = np.flatnonzero(support < 1)
@@ -245,7 +246,7 @@ class FrameFit:
         shared = (
             jacobian @ sparse.csr_array((weighted.ravel(), columns), shape=shape)
         ).toarray()
-        explained = _solved(_product(jacobian, weight), shared, 1e-6)
+        explained = solved(_product(jacobian, weight), shared, 1e-6)
         left = np.maximum(own - np.sum(shared * explained, axis=0), 1e-3 * own)
         score = np.where(gain > 0, gain, 0.0) ** 2 / left
         known = (np.maximum(gain, 0.0) / left) ** 2 * own
@@ -278,27 +279,3 @@ def _apart(places: np.ndarray, distance: float) -> np.ndarray:
         if all(np.sum((places[other] - place) ** 2) >= distance**2 for other in kept):
             kept.append(row)
     return np.array(kept, int)
-
-
-def _scaled(fisher: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a damped matrix with a diagonal of about one, and the scale."""
-    diagonal = np.diagonal(fisher)
-    scale = np.where(diagonal > 0, diagonal, 1.0) ** -0.5
-    system = fisher * scale[:, None] * scale
-    np.einsum("aa->a", system)[:] = 1.0 + damping
-    return system, scale
-
-
-def _solved(fisher: np.ndarray, right: np.ndarray, damping: float) -> np.ndarray:
-    """Solve ``(F + damping diag F) step = right`` for one or several columns."""
-    system, scale = _scaled(fisher, damping)
-    factor = linalg.cho_factor(system, lower=True, check_finite=False)
-    by = scale if right.ndim == 1 else scale[:, None]
-    return linalg.cho_solve(factor, right * by, check_finite=False) * by
-
-
-def _inverse_diagonal(fisher: np.ndarray) -> np.ndarray:
-    """Return the diagonal of the inverse of a Fisher matrix."""
-    system, scale = _scaled(fisher, 1e-6)
-    inverse, _ = linalg.lapack.dpotri(linalg.cholesky(system, lower=True), lower=1)
-    return np.diagonal(inverse) * scale**2

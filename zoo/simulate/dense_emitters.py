@@ -334,6 +334,7 @@ class DenseEmitters(Source):
             "z_first_nm": self.z_nm[0] + plane / 2,
             "z_step_nm": plane,
             "optics": optics if isinstance(optics, PupilOptics) else None,
+            "blurs_nm": (self.blurs_nm[0], self.blurs_nm[-1]),
         }
         known = type(contract.task).model_fields
         changes = {f"task__{n}": value for n, value in task.items() if n in known}

@@ -1,6 +1,6 @@
 """Joint fit of a network's localizations to the frames that they were found in."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
@@ -8,24 +8,46 @@ from pydantic import Field
 from zoo.core.contract import Options, Recording
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
+from zoo.physics.pupil import PupilOptics
+
+if TYPE_CHECKING:
+    from zoo.physics.fisher import PixelNoise
 
 # SciPy takes a while to import, and hardly any prediction is refined: what fits is
 # imported where a fit begins.
 
+BLURS_PX = (0.5, 1.25)
+"""Blurs of spots in depth where a package states none, camera px."""
+FAINTEST = 0.4
+"""Photons of the faintest emitter of a fit, as part of the fewest of the training."""
+MISFIT = (0.8, 1.25)
+"""Mean squares of residuals in standard deviations outside which a fit is doubted."""
 
-class RefineOptions(Options):
-    """What a user may decide about the fit of localizations."""
+
+class FitOptions(Options):
+    """What a user may decide about a fit, whatever the spots."""
 
     refine: bool = False
     """Fit what was found to the frames by maximum likelihood."""
-    sigma_nm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Standard deviation of a spot, nm, which a joint fit of crowds needs to know."""
     offset_adu: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Counts of a dark pixel, 0 where the recording holds photons."""
     photons_per_adu: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Photons per count, 1 where the recording holds photons."""
     excess_noise: float = Field(default=1.0, ge=1, le=2)
     """Variance of a count in photons over its mean: 2 for an EM-CCD, else 1."""
+
+    def noise(self) -> "PixelNoise":
+        """Return the noise of the camera's pixels, in photons."""
+        from zoo.physics.fisher import PixelNoise
+
+        return PixelNoise(excess=self.excess_noise)
+
+
+class RefineOptions(FitOptions):
+    """What a user may decide about the fit of localizations in a plane."""
+
+    sigma_nm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Standard deviation of a spot, nm, which a joint fit of crowds needs to know."""
 
 
 class Refinement:
@@ -53,26 +75,18 @@ class Refinement:
                 "--refine fits spots of a known width; give their standard deviation "
                 "with --sigma-nm"
             )
-        if options.offset_adu is None or options.photons_per_adu is None:
-            raise BadInput(
-                "--refine weighs pixels by their noise, which follows from photons; "
-                "give --offset-adu and --photons-per-adu, 0 and 1 for photons"
-            )
+        self._camera = _Camera(options)
         if set(recording.sizes) != {"y", "x"}:
             raise BadInput(
                 "--refine fits spots in single images, not in planes of depth; leave "
                 "it out"
             )
-        from zoo.physics.fisher import PixelNoise
         from zoo.physics.spots import GaussianPsf
 
         self._options = options
-        self._offset_adu = options.offset_adu
-        self._photons_per_adu = options.photons_per_adu
         self._psf = GaussianPsf(
             pixel_nm=recording.pixel_size_nm["x"], sigma_x_nm=options.sigma_nm
         )
-        self._noise = PixelNoise(excess=options.excess_noise)
         self._before = self._after = 0
 
     def fitted(
@@ -91,17 +105,142 @@ class Refinement:
         """
         from zoo.physics.crowd_fit import fit_crowds
 
-        photons = frames[..., 0].astype(float) - self._offset_adu
-        photons *= self._photons_per_adu
         starts = rows.with_columns(frame=rows.frame - first)
-        table = fit_crowds(self._psf, photons, noise=self._noise, starts=starts)
+        table = fit_crowds(
+            self._psf,
+            self._camera.photons(frames),
+            noise=self._options.noise(),
+            starts=starts,
+        )
         self._before += len(rows)
         self._after += len(table)
         return table.with_columns(frame=table.frame + first)
 
     def report(self) -> dict[str, Any]:
         """Return what was assumed, and localizations before and behind the fit."""
-        names = ("refine", "sigma_nm", "offset_adu", "photons_per_adu", "excess_noise")
-        options = {name: getattr(self._options, name) for name in names}
+        options = self._camera.report() | {"sigma_nm": self._options.sigma_nm}
         counts = {"network": self._before, "fit": self._after}
         return {"options": options, "refined": counts}
+
+
+class DepthRefinement:
+    """Replaces localizations in depth by a joint fit with the optics of the training.
+
+    See `zoo.physics.crowd_fit_3d`.
+
+    Parameters
+    ----------
+    options
+        With the camera.
+    recording
+        What is fitted; its pixel size is needed.
+    optics
+        Objective and phase mask.
+    z_range_nm
+        Depths of the package.
+    blurs_nm
+        Smallest and largest blur of a spot; `BLURS_PX` if nothing is known.
+    photons
+        Fewest and most of an emitter in training, if known.
+
+    Raises
+    ------
+    BadInput
+        If the camera is not given, or no optics are known.
+    """
+
+    def __init__(
+        self,
+        options: FitOptions,
+        recording: Recording,
+        *,
+        optics: PupilOptics | None,
+        z_range_nm: tuple[float, float],
+        blurs_nm: tuple[float, float] | None,
+        photons: tuple[float, float] | None,
+    ) -> None:
+        if optics is None:
+            raise BadInput(
+                "the package states no optics under which localizations could be "
+                "refined; leave out --refine"
+            )
+        self._camera = _Camera(options)
+        self._options = options
+        pixel_nm = recording.pixel_size_nm["x"]
+        self._optics = optics.override(pixel_nm=pixel_nm)
+        low, high = blurs_nm or tuple(blur * pixel_nm for blur in BLURS_PX)
+        self._blurs_nm, self._z_range_nm = (low, high), z_range_nm
+        self._fewest = FAINTEST * photons[0] if photons else 0.0
+        self._before = self._after = 0
+        self._misfits: list[np.ndarray] = []
+
+    def fitted(
+        self, frames: np.ndarray, rows: Localizations, first: int
+    ) -> Localizations:
+        """Return the emitters of frames; as `Refinement.fitted`."""
+        from zoo.physics.blurred_spots import blurred_spots
+        from zoo.physics.crowd_fit_3d import fit_crowds_3d
+        from zoo.physics.crowd_frame_3d import DepthSettings
+
+        optics: Any = self._optics  # declarations of hashable fields can be hashed
+        spots = blurred_spots(
+            optics, z_range_nm=self._z_range_nm, blurs_nm=self._blurs_nm
+        )
+        fits = fit_crowds_3d(
+            spots,
+            self._camera.photons(frames),
+            settings=DepthSettings(self._z_range_nm, fewest_photons=self._fewest),
+            noise=self._options.noise(),
+            starts=rows.with_columns(frame=rows.frame - first),
+        )
+        self._before += len(rows)
+        self._after += len(fits.emitters)
+        self._misfits.append(fits.chi_square)
+        return fits.emitters.with_columns(frame=fits.emitters.frame + first)
+
+    @property
+    def misfit(self) -> float:
+        """Median of the frames' mean square residual in standard deviations."""
+        return float(np.median(np.concatenate(self._misfits or [np.ones(1)])))
+
+    def warnings(self) -> list[str]:
+        """Say when the fit does not explain the frames."""
+        low, high = MISFIT
+        if low <= self.misfit <= high:
+            return []
+        return [
+            f"the fit leaves {self.misfit:.2f} times the expected noise (1 if optics "
+            f"and camera are right, here {low:g} to {high:g}): check --offset-adu, "
+            "--photons-per-adu and the phase mask, or leave out --refine"
+        ]
+
+    def report(self) -> dict[str, Any]:
+        """Return what was assumed, and localizations before and behind the fit."""
+        counts = {"network": self._before, "fit": self._after}
+        return {
+            "options": self._camera.report(),
+            "refined": counts | {"chi_square": round(self.misfit, 3)},
+        }
+
+
+class _Camera:
+    """Turns counts into photons; raises `BadInput` if nobody says how."""
+
+    def __init__(self, options: FitOptions) -> None:
+        if options.offset_adu is None or options.photons_per_adu is None:
+            raise BadInput(
+                "--refine weighs pixels by their noise, which follows from photons; "
+                "give --offset-adu and --photons-per-adu, 0 and 1 for photons"
+            )
+        self._options = options
+        self._offset_adu = options.offset_adu
+        self._photons_per_adu = options.photons_per_adu
+
+    def photons(self, frames: np.ndarray) -> np.ndarray:
+        """Return (t, y, x) photons of the first channel of (t, y, x, c) counts."""
+        return (frames[..., 0].astype(float) - self._offset_adu) * self._photons_per_adu
+
+    def report(self) -> dict[str, Any]:
+        """Return what was assumed."""
+        names = ("refine", "offset_adu", "photons_per_adu", "excess_noise")
+        return {name: getattr(self._options, name) for name in names}

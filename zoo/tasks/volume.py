@@ -29,19 +29,23 @@ from zoo.physics.spot_symmetry import same_flips
 from zoo.tasks.conditions import fine_sizes_nm, pixel_size_warnings
 from zoo.tasks.localization import add_gaussians, add_histogram
 from zoo.tasks.peaks import find_peaks
+from zoo.tasks.refining import DepthRefinement, FitOptions
 from zoo.tasks.rendering import Rendering, RenderOptions
 from zoo.tasks.uncertainty import UNCALIBRATED, Errors, fit_errors
 
+STARTS = 0.6
+"""Part of the usual threshold from which peaks are starts of a fit, which takes out
+what is no emitter."""
 IN_MEMORY = 2**28
 """Bytes from which a sum of volumes is kept in a temporary file."""
 
 
-class VolumeOptions(RenderOptions):
+class VolumeOptions(FitOptions, RenderOptions):
     """What a user may decide about localizations in a volume."""
 
     threshold: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Smallest accepted response, as a fraction of an ideal isolated emitter's; the
-    package's own by default."""
+    package's own by default, three fifths of it as starts of --refine."""
     looks: int | None = Field(default=None, ge=1, le=4)
     """Flips of every frame that the network is shown, where the spots are their own
     mirror images; the volume is the mean.  As many times as slow; as many as the
@@ -92,6 +96,9 @@ class Volume(Task):
     looks: int | None = Field(default=None, ge=1, le=4, exclude_if=is_left_out)
     """Flips of every frame, itself among them, whose volumes are averaged, as far as
     spots keep their shape in them; 1 if left out."""
+    blurs_nm: tuple[float, float] | None = Field(default=None, exclude_if=is_left_out)
+    """Smallest and largest blur of a spot in training, between which a fit finds it;
+    not known if left out."""
     errors: Errors | None = None
     """Errors of localizations along x and y by the spread of the response, fine px;
     none are stated if left out."""
@@ -124,10 +131,10 @@ class Volume(Task):
         if chosen.volume_format == "zarr":
             require("zarr")
         gaussian = chosen.render == "gaussian"
-        if gaussian and self.errors is None:
+        if gaussian and self.errors is None and not chosen.refine:
             raise BadInput(
                 "the package states no uncertainties, of which --render gaussian would "
-                "draw; leave it out"
+                "draw; leave it out or give --refine"
             )
         views = same_flips(self.optics)
         if chosen.looks is not None and chosen.looks > len(views):
@@ -136,7 +143,22 @@ class Volume(Task):
                 f"those of this package allow {len(views)}, ask for no more"
             )
         looks = chosen.looks or self.looks or 1
-        return _Localizing(self, recording, contract, chosen, views[:looks])
+        refinement = None
+        if chosen.refine:
+            refinement = DepthRefinement(
+                chosen,
+                recording,
+                optics=self.optics,
+                z_range_nm=self.z_range_nm(grid.planes),
+                blurs_nm=self.blurs_nm,
+                photons=contract.training.get("photons"),
+            )
+        return _Localizing(self, recording, contract, chosen, views[:looks], refinement)
+
+    def z_range_nm(self, planes: int) -> tuple[float, float]:
+        """Return the lowest and the highest depth of a volume, nm."""
+        low = self.z_first_nm - self.z_step_nm / 2
+        return low, low + planes * self.z_step_nm
 
     def margin(self, grid: Grid) -> int:
         """Return the px beyond a tile that its peaks need; see `Task.margin`."""
@@ -260,22 +282,23 @@ class _Localizing:
         contract: Contract,
         options: VolumeOptions,
         views: Sequence[Symmetry],
+        refinement: DepthRefinement | None,
     ) -> None:
-        self.views = views
+        self.views, self._refinement = views, refinement
         self._task, self._recording, self._contract = task, recording, contract
         self._options = options
-        self._threshold = options.threshold or task.threshold
+        usual = task.threshold * (STARTS if refinement else 1.0)
+        self._threshold = options.threshold or usual
         grid = contract.grid
         self._pixel_nm = fine_sizes_nm(recording, contract) | {"z": task.z_step_nm}
         camera_nm = self._pixel_nm["x"] * grid.scale("x")
-        planes = grid.planes or 1
-        first = task.z_first_nm - task.z_step_nm / 2
+        self._z_range_nm = task.z_range_nm(grid.planes or 1)
         sizes = grid.output_size(recording.sizes)
         self._shape = tuple(sizes[letter] for letter in "zyx")
         self._rendering = Rendering(
             recording.sizes,
             pixel_nm=camera_nm,
-            z_range_nm=(first, first + planes * task.z_step_nm),
+            z_range_nm=self._z_range_nm,
         )
         self._image = np.zeros(self._shape[1:], np.float32)
         summed = options.volume or options.volume_format == "zarr"
@@ -325,6 +348,8 @@ class _Localizing:
         table = Localizations.concatenate(rows)
         order = np.argsort(table.frame, kind="stable")
         table = table.select(order)
+        if self._refinement is not None:
+            table = self._refinement.fitted(frames, table, first)
         self._rows += len(table)
         gaussian = self._options.render == "gaussian"
         draw = add_gaussians if gaussian else add_histogram
@@ -378,16 +403,17 @@ class _Localizing:
                 f"{self._outermost} of {self._rows} localizations lie in the first or "
                 "last plane: emitters beyond the depths of the training are drawn there"
             )
+        if self._refinement is not None:
+            warnings += self._refinement.warnings()
         return warnings
 
     def report(self) -> dict[str, Any]:
         """Return the number of localizations and the settings that found them."""
         task = self._task
-        low = task.z_first_nm - task.z_step_nm / 2
         report: dict[str, Any] = {
             "localizations": self._rows,
             "in_outermost_planes": self._outermost,
-            "z_range_nm": [low, low + self._shape[0] * task.z_step_nm],
+            "z_range_nm": list(self._z_range_nm),
             "options": {
                 "threshold": self._threshold,
                 "threshold_value": self._threshold * task.ideal_peak,
@@ -396,7 +422,12 @@ class _Localizing:
                 "render": self._options.render,
             },
         }
-        if task.errors is not None:
+        if self._refinement is not None:
+            fit = self._refinement.report()
+            report["options"] |= fit.pop("options")
+            report |= fit
+            report["uncertainty"] = {"origin": "bound of the fit"}
+        elif task.errors is not None:
             report["uncertainty"] = {
                 "origin": "spread of the response, calibrated on simulated frames"
             }

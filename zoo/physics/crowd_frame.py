@@ -77,11 +77,9 @@ class FrameFit:
     ) -> None:
         self.psf, self.settings, self.reach = psf, settings, reach
         self.shape = (image.shape[0], image.shape[1])
-        variance = np.asarray(noise.read_variance_e2)
-        read = (variance[0] if variance.ndim == 3 else variance) / noise.excess
-        self.per_photon = noise.quantum_efficiency / noise.excess
-        self.dark = np.ravel((noise.spurious_e + read) / noise.excess)
-        self.data = np.ravel((noise.electrons(image) + read) / noise.excess)
+        self.per_photon = noise.per_photon
+        self.dark = np.ravel(noise.nearly_poisson(0.0))
+        self.data = np.ravel(noise.nearly_poisson(image))
         background = max(float(np.percentile(image, 20)), _SMALLEST_BACKGROUND)
         self.model = self._model(np.empty((0, 3)), background)
 

@@ -103,13 +103,9 @@ class DepthFrameFit:
     ) -> None:
         self.spots, self.settings = spots, settings
         self.shape = (image.shape[0], image.shape[1])
-        variance = np.asarray(noise.read_variance_e2)
-        read = (variance[0] if variance.ndim == 3 else variance) / noise.excess
-        self.per_photon = noise.quantum_efficiency / noise.excess
-        self.dark = np.ravel((noise.spurious_e + read) / noise.excess)
-        self.data = np.maximum(
-            np.ravel((noise.electrons(image) + read) / noise.excess), 0.0
-        )
+        self.per_photon = noise.per_photon
+        self.dark = np.ravel(noise.nearly_poisson(0.0))
+        self.data = np.maximum(np.ravel(noise.nearly_poisson(image)), 0.0)
         self.surfaces = _surfaces(self.shape)
         level = max(float(np.percentile(image, 20)), _SMALLEST_MEAN)
         self.fewest = settings.fewest_photons

@@ -23,6 +23,47 @@ def reach_px(psf: Psf) -> int:
     return _LARGEST_REACH_PX
 
 
+class SpotFilters:
+    """Correlation of frames with spots, all at once.
+
+    Parameters
+    ----------
+    spots
+        (n, edge, edge) images around their middle pixel, an odd edge.
+    shape
+        ``(height, width)`` of the frames, px.
+    """
+
+    def __init__(self, spots: np.ndarray, shape: tuple[int, int]) -> None:
+        edge = spots.shape[-1]
+        self._shape, self._half = shape, edge // 2
+        self._size = [fft.next_fast_len(n + edge, real=True) for n in shape]
+        flipped = spots[:, ::-1, ::-1].astype(float)
+        self._spots = fft.rfft2(flipped, s=self._size)
+        self._squares = fft.rfft2(flipped**2, s=self._size)
+
+    def gain_and_information(
+        self, residual: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return score and information of photons at every pixel, (n, y, x) each.
+
+        Parameters
+        ----------
+        residual
+            (y, x) derivative of the log-likelihood by the photons of a pixel.
+        weight
+            (y, x) Fisher information on the photons of a pixel.
+        """
+        gain = self._correlated(residual, self._spots)
+        return gain, self._correlated(weight, self._squares)
+
+    def _correlated(self, image: np.ndarray, spectra: np.ndarray) -> np.ndarray:
+        (height, width), half = self._shape, self._half
+        spectrum = fft.rfft2(image, s=self._size)
+        values = fft.irfft2(spectra * spectrum, s=self._size)
+        return values[:, half : half + height, half : half + width]
+
+
 class SpotSearch:
     """Where in a frame one more emitter would raise the likelihood.
 
@@ -46,12 +87,8 @@ class SpotSearch:
             (half + y) * psf.pixel_nm,
             np.zeros(len(x)),
             (edge, edge),
-        ).astype(float)
-        self._half = half
-        self._size = [fft.next_fast_len(n + edge, real=True) for n in shape]
-        flipped = spots[:, ::-1, ::-1]
-        self._spots = fft.rfft2(flipped, s=self._size)
-        self._squares = fft.rfft2(flipped**2, s=self._size)
+        )
+        self._filters = SpotFilters(spots, shape)
 
     def places(
         self, residual: np.ndarray, weight: np.ndarray, least: float
@@ -67,8 +104,8 @@ class SpotSearch:
         least
             Smallest square of a standardised score, neighbours being fixed.
         """
-        gain = self._correlated(residual, self._spots)
-        information = self._correlated(weight, self._squares)
+        found = self._filters.gain_and_information(residual, weight)
+        gain, information = map(self._on_fine_grid, found)
         score = np.where(gain > 0, gain, 0.0) / np.sqrt(np.maximum(information, 1e-12))
         padded = np.pad(score, 1, constant_values=-np.inf)
         height, width = score.shape
@@ -85,12 +122,8 @@ class SpotSearch:
         order = np.argsort(-score[rows, columns], kind="stable")
         return (np.stack([columns, rows], axis=1)[order] + 0.5) / FINE
 
-    def _correlated(self, image: np.ndarray, spectra: np.ndarray) -> np.ndarray:
-        """Correlate an image with the spots at all fine places, (FINE·y, FINE·x)."""
+    def _on_fine_grid(self, values: np.ndarray) -> np.ndarray:
+        """Put the shifts within a pixel side by side, (FINE·y, FINE·x)."""
         height, width = self.shape
-        spectrum = fft.rfft2(image, s=self._size)
-        values = fft.irfft2(spectra * spectrum, s=self._size)
-        half = self._half
-        values = values[:, half : half + height, half : half + width]
         fine = values.reshape(FINE, FINE, height, width).transpose(2, 0, 3, 1)
         return fine.reshape(height * FINE, width * FINE)

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft
 
 from zoo.physics.blurred_spots import REACH_PX, BlurredSpots
+from zoo.physics.crowd_search import SpotFilters
 
 _STEP_NM = 100.0  # between depths that are tried
 
@@ -44,11 +44,7 @@ class DepthSearch:
         middle = np.full(len(self.z_nm), edge * spots.pixel_nm / 2)
         half = np.full(len(self.z_nm), 0.5)
         images = spots.images(middle, middle, self.z_nm, half, (edge, edge))
-        flipped = images[:, ::-1, ::-1].astype(float)
-        self.shape = shape
-        self._size = [fft.next_fast_len(n + edge, real=True) for n in shape]
-        self._spots = fft.rfft2(flipped, s=self._size)
-        self._squares = fft.rfft2(flipped**2, s=self._size)
+        self._filters = SpotFilters(images, shape)
 
     def best(
         self,
@@ -77,8 +73,8 @@ class DepthSearch:
         most
             Emitters at most.
         """
-        gain = self._correlated(residual, self._spots)
-        information = np.maximum(self._correlated(weight, self._squares), 1e-12)
+        gain, information = self._filters.gain_and_information(residual, weight)
+        information = np.maximum(information, 1e-12)
         photons = gain / information
         score = np.where(photons > fewest_photons, gain / np.sqrt(information), 0.0)
         depth = score.argmax(axis=0)
@@ -96,10 +92,3 @@ class DepthSearch:
             )
             score[tuple(around)] = 0.0
         return found
-
-    def _correlated(self, image: np.ndarray, spectra: np.ndarray) -> np.ndarray:
-        """Correlate an image with the spots of all depths, (z, y, x)."""
-        height, width = self.shape
-        spectrum = fft.rfft2(image, s=self._size)
-        values = fft.irfft2(spectra * spectrum, s=self._size)
-        return values[:, REACH_PX : REACH_PX + height, REACH_PX : REACH_PX + width]

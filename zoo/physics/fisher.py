@@ -48,9 +48,22 @@ class PixelNoise:
             self.quantum_efficiency, self.spurious_e, self.excess, variance[part]
         )
 
-    def electrons(self, photons: np.ndarray) -> np.ndarray:
+    def electrons(self, photons: np.ndarray | float) -> np.ndarray:
         """Return the expected electrons of expected photons."""
-        return self.quantum_efficiency * photons + self.spurious_e
+        return np.asarray(self.quantum_efficiency * photons + self.spurious_e)
+
+    @property
+    def per_photon(self) -> float:
+        """Change of `nearly_poisson` per photon."""
+        return self.quantum_efficiency / self.excess
+
+    def nearly_poisson(self, photons: np.ndarray | float) -> np.ndarray:
+        """Return measured or expected photons in the unit in which they are Poisson.
+
+        Exact for a perfect camera; see `zoo.physics.mle`.
+        """
+        read = self.read_variance_e2 / self.excess
+        return np.asarray((self.electrons(photons) + read) / self.excess)
 
     def variance_photons2(self, photons: np.ndarray) -> np.ndarray:
         """Return the variance of the photon estimates of pixels, photons²."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from zoo.physics.pixel_filter import PixelFilter, pixel_filter
 from zoo.physics.pupil import PupilOptics, PupilPsf
+from zoo.physics.spot_symmetry import FLIPS, is_odd
 
 _PISTON_AND_TILT = ((0, 0), (1, -1), (1, 1))
 
@@ -35,7 +36,7 @@ def is_mirrored(modes: Sequence[tuple[int, int]]) -> np.ndarray:
     >>> is_mirrored([(2, -2), (2, 0), (2, 2), (3, 1), (4, 4)]).tolist()
     [False, True, True, False, True]
     """
-    return np.array([n % 2 == 0 and m >= 0 for n, m in modes], bool)
+    return np.array([not any(is_odd(m, flip) for flip in FLIPS) for _, m in modes])
 
 
 def zernikes_of(coefficients_rad: np.ndarray) -> tuple[tuple[int, int, float], ...]:

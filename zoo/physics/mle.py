@@ -231,11 +231,10 @@ def likelihood_terms(
     gradient : (n, p) float64
     information : (n, p, p) float64
     """
-    read = noise.read_variance_e2 / noise.excess
-    mean = np.maximum((noise.electrons(photons) + read) / noise.excess, _SMALLEST_MEAN)
-    data = (noise.electrons(images) + read) / noise.excess
+    mean = np.maximum(noise.nearly_poisson(photons), _SMALLEST_MEAN)
+    data = noise.nearly_poisson(images)
     likelihood = np.sum(data * np.log(mean) - mean, axis=(1, 2))
-    per_photon = noise.quantum_efficiency / noise.excess
+    per_photon = noise.per_photon
     flat = slopes.reshape(*slopes.shape[:2], -1)
     ratio = (per_photon * (data / mean - 1)).reshape(len(images), -1, 1)
     weighted = flat * (per_photon**2 / mean).reshape(len(images), 1, -1)

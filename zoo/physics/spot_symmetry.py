@@ -54,7 +54,7 @@ def has_symmetry(
     breaking = (
         weight
         for _, m, weight in optics.zernikes_rad
-        if any(_is_odd(m, view) for view in views if not view.swap)
+        if any(is_odd(m, view) for view in views if not view.swap)
         or (symmetry == "quarter_turns" and m % 4 != 2)
     )
     return math.hypot(*breaking) <= NEGLIGIBLE_RAD
@@ -81,12 +81,12 @@ def same_flips(optics: PupilOptics | None) -> tuple[Symmetry, ...]:
     return tuple(
         view
         for view in FLIPS
-        if math.hypot(*(c for _, m, c in optics.zernikes_rad if _is_odd(m, view)))
+        if math.hypot(*(c for _, m, c in optics.zernikes_rad if is_odd(m, view)))
         <= NEGLIGIBLE_RAD
     )
 
 
-def _is_odd(m: int, view: Symmetry) -> bool:
+def is_odd(m: int, view: Symmetry) -> bool:
     """Say whether a Zernike mode of azimuthal frequency m changes sign in a flip."""
     upside_down, left_right = m < 0, (m < 0) != (m % 2 == 1)
     return (view.flip_y and upside_down) != (view.flip_x and left_right)

@@ -14,6 +14,7 @@ from zoo.models._pupil_imaging import PUPIL_IMAGING
 from zoo.models.deep_storm3d import DEEP_STORM3D, PEAK
 from zoo.objectives.psf_design import PsfDesign
 from zoo.physics.engineered import PUPILS
+from zoo.physics.imaging_arrays import modes_up_to
 from zoo.simulate.dense_emitters import DenseEmitters
 from zoo.tasks.volume import Volume
 from zoo.test_sets.dense_emitters import DenseEmitterTestSet
@@ -182,7 +183,7 @@ DEEP_STORM3D_TETRAPOD = Recipe(
     ),
 )
 
-_DESIGN = {
+_DESIGN: dict[str, Any] = {
     "start": "clear",
     "degree": 9,
     "mirrored": True,
@@ -192,62 +193,23 @@ _DESIGN = {
 single emitters count about alike.  Modes that are not alike on both sides of the axes
 gain nothing: with all modes the same mask is found, turned."""
 
-LEARNED_RAD = (
-    0.0,
-    0.7709,
-    -1.6653,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    1.3327,
-    -3.3738,
-    0.1839,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.6379,
-    -0.7793,
-    0.1194,
-    0.4832,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.2007,
-    -0.3802,
-    0.0595,
-    0.0502,
-    0.0177,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-)
-"""Mask of the published package, Zernike coefficients in the order of
-`zoo.physics.imaging_arrays.modes_up_to`, rad; a training begins without any."""
+LEARNED_RAD = {
+    (2, 0): 0.7709,
+    (2, 2): -1.6653,
+    (4, 0): 1.3327,
+    (4, 2): -3.3738,
+    (4, 4): 0.1839,
+    (6, 0): 0.6379,
+    (6, 2): -0.7793,
+    (6, 4): 0.1194,
+    (6, 6): 0.4832,
+    (8, 0): 0.2007,
+    (8, 2): -0.3802,
+    (8, 4): 0.0595,
+    (8, 6): 0.0502,
+    (8, 8): 0.0177,
+}
+"""Mask of the published package, rad by Zernike mode; a training begins without any."""
 
 DEEP_STORM3D_LEARNED = DEEP_STORM3D_TETRAPOD.override(
     name="deep_storm3d_learned",
@@ -258,7 +220,12 @@ DEEP_STORM3D_LEARNED = DEEP_STORM3D_TETRAPOD.override(
         "with the network."
     ),
     contract__task__threshold=0.07,
-    source=_SOURCE.with_mask(np.array(LEARNED_RAD, np.float32)),
+    source=_SOURCE.with_mask(
+        np.array(
+            [LEARNED_RAD.get(mode, 0.0) for mode in modes_up_to(_DESIGN["degree"])],
+            np.float32,
+        )
+    ),
     objective=PsfDesign(
         loss=SpikesInVolume(peak=PEAK),
         optics=PUPIL_IMAGING,

@@ -70,8 +70,8 @@ def test_a_cover_is_twice_as_wide_as_high_and_small(tmp_path, small, large):
 
 
 def test_the_cover_of_a_volume_shows_its_brightest_voxels(tmp_path):
-    before, after = np.zeros((3, 8, 8, 1)), np.zeros((5, 16, 16, 1))
-    before[2, 6, 1], after[4, 12, 3] = 1, 1
+    before, after = np.zeros((3, 8, 8, 1)), np.zeros((5, 64, 64, 1))
+    before[2, 6, 1], after[4, 54, 12] = 1, 1
     write_cover(tmp_path / "c.png", before, after, ("zyxc", "zyxc"))
     for side in ("left", "right"):
         row, column, _ = np.unravel_index(
@@ -79,6 +79,18 @@ def test_the_cover_of_a_volume_shows_its_brightest_voxels(tmp_path):
         )
         assert row // 64 == 6
         assert column // 64 == 1
+
+
+def test_the_cover_of_a_volume_colours_depths_and_leaves_out_weak_voxels(tmp_path):
+    after = np.zeros((9, 64, 64, 1))
+    after[0, 10, 10], after[8, 50, 10], after[4, 10, 50] = 1, 0.9, 0.01
+    write_cover(tmp_path / "c.png", np.ones((8, 8, 1)), after, ("yxc", "zyxc"))
+    colour = half(tmp_path / "c.png", "right")
+    red, _, blue = colour[404, 84].astype(int)  # the deepest
+    assert red > blue + 50
+    red, _, blue = colour[84, 84].astype(int)
+    assert blue > red + 50
+    assert not colour[40:130, 360:450].any()
 
 
 def test_the_cover_of_values_has_a_bar_for_each(tmp_path):

@@ -1,9 +1,12 @@
 """What other programs are told of networks that turn a frame into a volume."""
 
+import numpy as np
+
 from zoo.core.contract import Contract
 from zoo.core.grid import Axis, Grid
 from zoo.inputs.frames import Frames
-from zoo.package.build import cut_example
+from zoo.package import build
+from zoo.package.build import cut_example, with_surroundings
 from zoo.package.tensors import (
     SMALLEST,
     VOLUME_BYTES,
@@ -44,3 +47,35 @@ def test_the_corner_of_the_example_holds_an_emitter():
     image = cut_example(example, contract, "volume")
     assert image.shape == (1, VOLUME_PX, VOLUME_PX, 1)
     assert image.max() > 1.3 * example[32:, 32:].mean() + 20
+
+
+class Corner:
+    """A network that marks the upper right corner of what lies within its halo."""
+
+    def predict_on_batch(self, image):
+        volume = np.zeros((1, 5, *(4 * n for n in image.shape[1:3]), 1), np.float32)
+        volume[:, 2, 4 * 4 : 4 * 5, -4 * 5 : -4 * 4] = 1
+        return volume
+
+
+def test_a_scene_is_continued_by_the_halo_and_the_volume_cut_to_it(monkeypatch):
+    contract = Contract(grid=grid_of(5, halo=4), input=Frames(), task=Volume())
+    network = Corner()
+    monkeypatch.setattr(
+        build.export, "predict", lambda model, image: model.predict_on_batch(image)
+    )
+    scene = np.ones((16, 20, 1), np.float32)
+    image, volume = with_surroundings(network, contract, scene)
+    assert image.shape == (1, 16, 20, 1)
+    assert volume.shape == (1, 5, 64, 80, 1)
+    first = volume[0, 2, :4, -4:]  # one camera pixel in the upper right corner
+    assert (first > 0).all()
+    assert np.count_nonzero(volume) == first.size
+
+
+def test_the_scene_shows_whole_spots():
+    test_set = DenseEmitterTestSet()
+    scene = test_set.scene()
+    assert scene.ndim == 3
+    assert min(scene.shape[:2]) > 3 * test_set.border_px
+    np.testing.assert_array_equal(scene, DenseEmitterTestSet().scene())

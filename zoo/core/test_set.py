@@ -57,6 +57,10 @@ class TestSet(Kind, ABC):
     def example(self) -> np.ndarray:
         """Return one input of the network, ([z,] y, x, c) float32, to show and test."""
 
+    def scene(self) -> np.ndarray | None:
+        """Return a larger input for the cover, if the example shows too little."""
+        return None
+
     @abstractmethod
     def score(self, case: Case, found: Products) -> Any:
         """Return the evidence of one case; what `metrics` needs and no more.

@@ -19,6 +19,7 @@ from zoo.core.files import (
     write_text,
 )
 from zoo.core.formats import FORMATS, KERAS, ONNX, SAVED_MODEL
+from zoo.core.grid import Grid
 from zoo.core.processing import apply
 from zoo.core.recipe import Recipe
 from zoo.io.library import find_package
@@ -194,6 +195,10 @@ def write_package(
     else:
         output = forward(model, contract, image)
     write_examples(folder, contract, image, output)
+    scene = trained.recipe.test_set.scene()
+    if scene is not None:
+        image, output = with_surroundings(model, contract, scene)
+    write_picture(folder / COVER, contract, image, output)
 
     current = trained._replace(folder=folder, export=versions)
     if score:
@@ -253,29 +258,35 @@ def forward(model: Any, contract: Contract, image: np.ndarray) -> np.ndarray:
 def write_examples(
     folder: Path, contract: Contract, image: np.ndarray, output: np.ndarray
 ) -> None:
-    """Write test tensors, the samples that show them, and the cover."""
+    """Write test tensors and the samples that show them."""
     grid = contract.grid
     pixel = _pixel_sizes(contract)
     fine = {a: pixel[a] / grid.scale(a) for a in pixel if a in grid.output_axes}
     step = getattr(contract.task, "z_step_nm", None)
     if grid.planes and step:
         fine["z"] = step
-    images: list[np.ndarray] = []
-    letters: list[str] = []
     ends = (("input", image, grid.input_axes, pixel),
             ("output", output, grid.output_axes, fine))  # fmt: skip
     for file, (end, tensor, axes, sizes) in zip(EXAMPLES, ends, strict=True):
         np.save(folder / file, tensor)
-        images.append(tensor.take(0, axes.index("b")))
-        letters.append(axes.replace("b", ""))
-        if letters[-1] != "c":
+        letters = axes.replace("b", "")
+        if letters != "c":
+            one = tensor.take(0, axes.index("b"))
             path = folder / f"sample_{end}.tif"
-            write_sample(path, images[-1], letters[-1], pixel_size_nm=sizes)
+            write_sample(path, one, letters, pixel_size_nm=sizes)
+
+
+def write_picture(
+    path: Path, contract: Contract, image: np.ndarray, output: np.ndarray
+) -> None:
+    """Write the cover that shows an input of a network and what comes out."""
+    grid = contract.grid
+    before, after = grid.input_axes, grid.output_axes
     write_cover(
-        folder / COVER,
-        images[0],
-        images[1],
-        (letters[0], letters[1]),
+        path,
+        image.take(0, before.index("b")),
+        output.take(0, after.index("b")),
+        (before.replace("b", ""), after.replace("b", "")),
         names=output_names(contract),
     )
 
@@ -318,12 +329,49 @@ def cut_example(example: np.ndarray, contract: Contract, name: str) -> np.ndarra
                 f"declares {size} px"
             )
         example = example.take(range(size), axis=place)
+    return _on_axes(example, grid)
+
+
+def _on_axes(example: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return ([z,] y, x, c) as a batch of one with the axes of the network's input."""
     tensor = example.astype(np.float32)[None]
     if "c" not in grid.input_axes:
         tensor = tensor[..., 0]
-    present = "b" + letters if "c" in grid.input_axes else "b" + grid.space
+    present = "b" + grid.space + ("c" if "c" in grid.input_axes else "")
     order = [present.index(letter) for letter in grid.input_axes]
     return np.ascontiguousarray(tensor.transpose(order))
+
+
+def with_surroundings(
+    model: Any, contract: Contract, scene: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return input and output of a whole field, which is continued beyond its borders.
+
+    Parameters
+    ----------
+    model
+        The network.
+    contract
+        Declares axes and halo.
+    scene
+        ([z,] y, x, c) float32.
+
+    Returns
+    -------
+    image, output : ndarray
+        With the axes of the network; the output is cut to the field.
+    """
+    grid = contract.grid
+    image = _on_axes(scene, grid)
+    halos = {letter: grid.axes[letter].halo or 0 for letter in grid.space}
+    margins = [(n, n) for n in (halos.get(letter, 0) for letter in grid.input_axes)]
+    output = forward(model, contract, np.pad(image, margins, contract.input.border))
+    inner = (
+        slice(n, size - n)
+        for letter, size in zip(grid.output_axes, output.shape, strict=True)
+        for n in (halos.get(letter, 0) * grid.scale(letter),)
+    )
+    return image, output[tuple(inner)]
 
 
 def _test_input(trained: Trained, contract: Contract) -> np.ndarray:

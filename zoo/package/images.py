@@ -7,11 +7,14 @@ import numpy as np
 
 from zoo.core.errors import BadPackage
 from zoo.core.files import replacing
+from zoo.tasks.rendering import depth_colours
 
 COVER_BYTES = 500_000
 """Largest cover that the bioimage.io collection accepts."""
 _HALF_PX = 512
 _ROW_PX = 44
+_DOT_PX = 2.0  # Gaussian that an emitter of a volume is shown as
+_LEAST = 0.1  # of the brightest, what is shown of a volume
 
 
 def write_sample(
@@ -72,8 +75,8 @@ def write_cover(
     """Write an image of twice the width: input in grey, output in colour.
 
     Of several channels the input shows the mean, the output the first; of a volume
-    each shows the brightest voxel along z.  An output without space is shown as bars,
-    one for each value.
+    each shows the brightest voxel along z, an output in the colour of its depth.  An
+    output without space is shown as bars, one for each value.
 
     Parameters
     ----------
@@ -96,14 +99,16 @@ def write_cover(
 
     grey = _flat(before, axes[0], channels="mean")
     left = _square(colormaps["gray"](_display(grey, 0.5, 99.8)))
-    if set(axes[1]) & set("yx"):
+    if "z" in axes[1]:
+        right = _square(_depth_coded(_single(after, axes[1], channels="first")))
+    elif set(axes[1]) & set("yx"):
         density = _smoothed(_flat(after, axes[1], channels="first"))
         shown = _display(density, 1.0, 99.8) ** 0.7
         right = _square(colormaps["inferno"](shown))
     else:
         right = _bars(after.reshape(-1), names)
-    both = np.concatenate([left, right], axis=1)
-    pixels = (255 * both[..., :3]).round().astype(np.uint8)
+    both = np.concatenate([left[..., :3], right[..., :3]], axis=1)
+    pixels = (255 * both).round().astype(np.uint8)
     with replacing(path) as part:
         Image.fromarray(pixels).save(part, optimize=True)
         if part.stat().st_size >= COVER_BYTES:  # 256 colours are enough for a cover
@@ -118,14 +123,32 @@ def write_cover(
 
 def _flat(image: np.ndarray, axes: str, *, channels: str) -> np.ndarray:
     """Return (y, x): the mean or first channel, the brightest voxel along z."""
+    single = _single(image, axes, channels=channels)
+    return single.max(axis=0) if single.ndim == 3 else single
+
+
+def _single(image: np.ndarray, axes: str, *, channels: str) -> np.ndarray:
+    """Return ([z,] y, x): the mean or first channel."""
     if "c" in axes:
         place = axes.index("c")
         image = image.mean(place) if channels == "mean" else image.take(0, place)
         axes = axes.replace("c", "")
-    if "z" in axes:
-        image = image.max(axis=axes.index("z"))
-        axes = axes.replace("z", "")
-    return image if axes == "yx" else image.T
+    return image.transpose([axes.index(a) for a in "zyx" if a in axes])
+
+
+def _depth_coded(volume: np.ndarray) -> np.ndarray:
+    """Return (y, x, 3) in [0, 1]: brightest voxels along z in colours of planes."""
+    from scipy.ndimage import gaussian_filter
+
+    plane = volume.argmax(axis=0) / max(len(volume) - 1, 1)
+    bright = volume.max(axis=0)
+    bright = np.where(bright > _LEAST * bright.max(), bright, 0.0)
+    colours = depth_colours(plane.ravel()).reshape(*plane.shape, 3)
+    wide = gaussian_filter(bright[..., None] * colours, (_DOT_PX, _DOT_PX, 0))
+    total = wide.max(axis=2, keepdims=True)
+    lit = total[total > _LEAST * total.max()]
+    strength = np.clip(total / np.median(lit), 0, 1) if lit.size else total
+    return wide / np.maximum(total, 1e-12) * strength
 
 
 def _bars(values: np.ndarray, names: Sequence[str]) -> np.ndarray:

@@ -56,6 +56,7 @@ _ERRORS = (
 )
 _BIAS = ("bias_x_nm", "bias_y_nm", "bias_z_nm")
 _EXAMPLE_PX, _CORNER_PX = 64, 24
+_SCENE_PX, _SCENE_EMITTERS = 128, 14
 
 
 class Findings(NamedTuple):
@@ -131,6 +132,12 @@ class DenseEmitterTestSet(TestSet):
         frame = self._exposed(rng, emitters, _EXAMPLE_PX)
         start = round(middle) - _CORNER_PX // 2
         return np.roll(frame, (-start, -start), (0, 1))[..., None].astype(np.float32)
+
+    def scene(self) -> np.ndarray:
+        """Return a frame with whole spots, (y, x, 1) float32."""
+        rng = generator(self.seed, 4, 0)
+        emitters = self._emitters(rng, _SCENE_EMITTERS, _SCENE_PX, self.border_px)
+        return self._exposed(rng, emitters, _SCENE_PX)[..., None].astype(np.float32)
 
     def score(self, case: Case, found: Products) -> Findings:
         """Return the localizations beside the truth.

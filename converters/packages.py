@@ -17,11 +17,12 @@ from zoo.core.errors import BadInput
 from zoo.core.files import scratch, sha256, write_text
 from zoo.core.formats import KERAS, ONNX
 from zoo.package import export
-from zoo.package.build import forward, write_examples, write_weights
+from zoo.package.build import write_weights
 from zoo.package.card import citation, tensors_table
 from zoo.package.checks import require_verified
 from zoo.package.describe import Identity, describe_files, to_yaml, validate
 from zoo.package.document import SECTIONS
+from zoo.package.examples import forward, write_examples
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,7 @@ def tiny(toy_recipes):
 @pytest.fixture
 def toy_package():
     """Return a function that writes all files that a description names."""
-    from zoo.package.build import write_examples, write_picture
-    from zoo.package.describe import COVER
+    from zoo.package.examples import write_examples
     from zoo.package.trained import Trained, record_of
     from zoo.package.zips import write_zip
 
@@ -50,9 +49,7 @@ def toy_package():
         folder.mkdir(parents=True, exist_ok=True)
         contract = recipe.promise
         lengths = {a: contract.declared_size(a) or 16 for a in contract.grid.space}
-        image, output = tensors(contract.grid, lengths)
-        write_examples(folder, contract, image, output)
-        write_picture(folder / COVER, contract, image, output)
+        write_examples(folder, contract, *tensors(contract.grid, lengths))
         metadata = b'{"keras_version": "3.15.1"}'
         write_zip(folder / "weights.keras", {"metadata.json": metadata})
         (folder / "model.onnx").write_bytes(b"onnx")

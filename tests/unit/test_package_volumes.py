@@ -5,8 +5,8 @@ import numpy as np
 from zoo.core.contract import Contract
 from zoo.core.grid import Axis, Grid
 from zoo.inputs.frames import Frames
-from zoo.package import build
-from zoo.package.build import cut_example, with_surroundings
+from zoo.package import examples
+from zoo.package.examples import cut_example, with_surroundings
 from zoo.package.tensors import (
     SMALLEST,
     VOLUME_BYTES,
@@ -62,7 +62,7 @@ def test_a_scene_is_continued_by_the_halo_and_the_volume_cut_to_it(monkeypatch):
     contract = Contract(grid=grid_of(5, halo=4), input=Frames(), task=Volume())
     network = Corner()
     monkeypatch.setattr(
-        build.export, "predict", lambda model, image: model.predict_on_batch(image)
+        examples.export, "predict", lambda model, image: model.predict_on_batch(image)
     )
     scene = np.ones((16, 20, 1), np.float32)
     image, volume = with_surroundings(network, contract, scene)

@@ -22,7 +22,7 @@ from zoo.predict.forward import comes_in_parts, forward, forward_parts
 from zoo.predict.plan import make_plan
 from zoo.predict.views import Averaged
 from zoo.predict.writing import FolderWriter, result_files
-from zoo.tasks import volume
+from zoo.tasks import volume_parts
 from zoo.tasks.uncertainty import Errors
 from zoo.tasks.volume import Volume, VolumeOptions
 
@@ -228,7 +228,7 @@ def test_emitters_beyond_the_depths_are_told():
 
 
 def test_large_sums_lie_in_a_file(monkeypatch):
-    monkeypatch.setattr(volume, "IN_MEMORY", 1000)
+    monkeypatch.setattr(volume_parts, "IN_MEMORY", 1000)
     output = np.zeros((2, PLANES, 80, 80, 1), np.float32)
     output[:, 3, 40, 20] = 700.0
     _, products = run(TASK, output, VolumeOptions(volume=True))

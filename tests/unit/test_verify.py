@@ -13,8 +13,9 @@ from zoo.core.errors import BadInput, BadPackage, ZooError
 from zoo.core.files import sha256
 from zoo.io.library import open_package
 from zoo.package import build, export
-from zoo.package.build import build_package, cut_example, write_package
+from zoo.package.build import build_package, write_package
 from zoo.package.checks import verify_package
+from zoo.package.examples import cut_example
 from zoo.package.trained import read_trained
 from zoo.package.zips import read_members, write_zip
 from zoo.verify import Check, Report, isolated

@@ -19,15 +19,12 @@ from zoo.core.files import (
     write_text,
 )
 from zoo.core.formats import FORMATS, KERAS, ONNX, SAVED_MODEL
-from zoo.core.grid import Grid
-from zoo.core.processing import apply
 from zoo.core.recipe import Recipe
 from zoo.io.library import find_package
 from zoo.io.package import Package, specs_folder
 from zoo.package import export
 from zoo.package.checks import require_verified
 from zoo.package.describe import (
-    COVER,
     EXAMPLES,
     PICTURE,
     attachments,
@@ -36,7 +33,12 @@ from zoo.package.describe import (
     validate,
 )
 from zoo.package.document import pictures, readme_text, regenerate
-from zoo.package.images import write_cover, write_sample
+from zoo.package.examples import (
+    cut_example,
+    forward,
+    with_surroundings,
+    write_examples,
+)
 from zoo.package.own import refuse_borrowed_name, with_identity
 from zoo.package.replacement import (
     refuse_foreign,
@@ -44,7 +46,6 @@ from zoo.package.replacement import (
     written_before,
 )
 from zoo.package.scores import calibrated, write_metrics
-from zoo.package.tensors import output_names, test_size
 from zoo.package.trained import RECIPE, Trained, read_trained, record_of
 from zoo.package.zips import zip_folder
 
@@ -194,11 +195,9 @@ def write_package(
         output = np.load(kept)
     else:
         output = forward(model, contract, image)
-    write_examples(folder, contract, image, output)
     scene = trained.recipe.test_set.scene()
-    if scene is not None:
-        image, output = with_surroundings(model, contract, scene)
-    write_picture(folder / COVER, contract, image, output)
+    shown = None if scene is None else with_surroundings(model, contract, scene)
+    write_examples(folder, contract, image, output, scene=shown)
 
     current = trained._replace(folder=folder, export=versions)
     if score:
@@ -248,132 +247,6 @@ def write_weights(
             writers[name](folder / form.file)
 
 
-def forward(model: Any, contract: Contract, image: np.ndarray) -> np.ndarray:
-    """Return the output for an input in its own units, float32."""
-    grid = contract.grid
-    raw = export.predict(model, apply(contract.before, image, grid.input_axes))
-    return apply(contract.after, raw, grid.output_axes).astype(np.float32)
-
-
-def write_examples(
-    folder: Path, contract: Contract, image: np.ndarray, output: np.ndarray
-) -> None:
-    """Write test tensors and the samples that show them."""
-    grid = contract.grid
-    pixel = _pixel_sizes(contract)
-    fine = {a: pixel[a] / grid.scale(a) for a in pixel if a in grid.output_axes}
-    step = getattr(contract.task, "z_step_nm", None)
-    if grid.planes and step:
-        fine["z"] = step
-    ends = (("input", image, grid.input_axes, pixel),
-            ("output", output, grid.output_axes, fine))  # fmt: skip
-    for file, (end, tensor, axes, sizes) in zip(EXAMPLES, ends, strict=True):
-        np.save(folder / file, tensor)
-        letters = axes.replace("b", "")
-        if letters != "c":
-            one = tensor.take(0, axes.index("b"))
-            path = folder / f"sample_{end}.tif"
-            write_sample(path, one, letters, pixel_size_nm=sizes)
-
-
-def write_picture(
-    path: Path, contract: Contract, image: np.ndarray, output: np.ndarray
-) -> None:
-    """Write the cover that shows an input of a network and what comes out."""
-    grid = contract.grid
-    before, after = grid.input_axes, grid.output_axes
-    write_cover(
-        path,
-        image.take(0, before.index("b")),
-        output.take(0, after.index("b")),
-        (before.replace("b", ""), after.replace("b", "")),
-        names=output_names(contract),
-    )
-
-
-def cut_example(example: np.ndarray, contract: Contract, name: str) -> np.ndarray:
-    """Return a test input with the axes of the network, cut to the declared lengths.
-
-    Parameters
-    ----------
-    example
-        ([z,] y, x, c) float32.
-    contract
-        Declares axes and lengths; those that it leaves free are at most
-        `zoo.package.tensors.test_size`.
-    name
-        Name of the package, for messages.
-
-    Raises
-    ------
-    BadPackage
-        If the example has other axes, or is smaller than declared.
-    """
-    grid = contract.grid
-    letters = grid.space + "c"
-    if example.ndim != len(letters):
-        raise BadPackage(
-            f"the example of {name} has {example.ndim} axes, its contract wants "
-            f"{', '.join(letters)}"
-        )
-    for place, letter in enumerate(grid.space):
-        axis, size = grid.axes[letter], contract.declared_size(letter)
-        length = example.shape[place]
-        if size is None:  # the largest length that the network takes
-            most = min(length, test_size(grid, letter))
-            steps = (most - axis.minimum) // axis.step
-            size = axis.minimum + max(steps, 0) * axis.step
-        if length < size:
-            raise BadPackage(
-                f"the example of {name} has {length} px along {letter}, its contract "
-                f"declares {size} px"
-            )
-        example = example.take(range(size), axis=place)
-    return _on_axes(example, grid)
-
-
-def _on_axes(example: np.ndarray, grid: Grid) -> np.ndarray:
-    """Return ([z,] y, x, c) as a batch of one with the axes of the network's input."""
-    tensor = example.astype(np.float32)[None]
-    if "c" not in grid.input_axes:
-        tensor = tensor[..., 0]
-    present = "b" + grid.space + ("c" if "c" in grid.input_axes else "")
-    order = [present.index(letter) for letter in grid.input_axes]
-    return np.ascontiguousarray(tensor.transpose(order))
-
-
-def with_surroundings(
-    model: Any, contract: Contract, scene: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return input and output of a whole field, which is continued beyond its borders.
-
-    Parameters
-    ----------
-    model
-        The network.
-    contract
-        Declares axes and halo.
-    scene
-        ([z,] y, x, c) float32.
-
-    Returns
-    -------
-    image, output : ndarray
-        With the axes of the network; the output is cut to the field.
-    """
-    grid = contract.grid
-    image = _on_axes(scene, grid)
-    halos = {letter: grid.axes[letter].halo or 0 for letter in grid.space}
-    margins = [(n, n) for n in (halos.get(letter, 0) for letter in grid.input_axes)]
-    output = forward(model, contract, np.pad(image, margins, contract.input.border))
-    inner = (
-        slice(n, size - n)
-        for letter, size in zip(grid.output_axes, output.shape, strict=True)
-        for n in (halos.get(letter, 0) * grid.scale(letter),)
-    )
-    return image, output[tuple(inner)]
-
-
 def _test_input(trained: Trained, contract: Contract) -> np.ndarray:
     """Return the test input; a package keeps its own."""
     known = trained.folder / EXAMPLES[0]
@@ -381,16 +254,6 @@ def _test_input(trained: Trained, contract: Contract) -> np.ndarray:
         return np.load(known)
     recipe = trained.recipe
     return cut_example(recipe.test_set.example(), contract, recipe.name)
-
-
-def _pixel_sizes(contract: Contract) -> dict[str, float]:
-    """Return the edge of an input pixel where training knew a single one, nm."""
-    sizes: dict[str, float] = {}
-    for condition, letters in (("pixel_size_nm", "yx"), ("z_step_nm", "z")):
-        low, high = contract.training.get(condition, (0.0, 1.0))
-        if low == high:
-            sizes |= {letter: low for letter in letters if letter in contract.grid.axes}
-    return sizes
 
 
 def _further_results(trained: Trained) -> list[str]:

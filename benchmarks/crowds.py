@@ -6,7 +6,8 @@
 The same movies for all: uniform emitters at several densities, then the dense tubes of
 the frozen set of filaments under another seed, on an sCMOS whose offset and gain every
 program is told.  Both packages, our joint fit, which knows width of the spots and noise
-of every pixel, and with ``--peers`` (see `benchmarks/localization.py`) SMAPpy's and
+of every pixel, the same fit begun at the true positions, which no search can better,
+and with ``--peers`` (see `benchmarks/localization.py`) SMAPpy's and
 Picasso's fits of isolated Gaussians.
 
 Columns: frames and localizations per second; processor seconds per frame of this
@@ -41,11 +42,13 @@ from zoo.test_sets.filaments import FilamentTestSet
 FAITHFUL = "deep_storm_microtubules"
 FAST = "deep_storm_fast_microtubules"
 JOINT = "joint fit"
+ORACLE = "joint fit from the truth"
 PEERS = ("smappy", "picasso Gaussian")
 DENSITIES_PER_UM2 = (0.1, 1.0, 3.0, 6.0)
 TUBES = "dense tubes"
 SEED = 4711
 """Not that of a frozen test set, nor one of training."""
+TRUTH = ("x_nm", "y_nm", "frame")
 WARM_UP_FRAMES = 4
 HEADER = ("", "frames/s", "locs/s", "cpu s", "J 250", "J 100", "J 50", "J 50 net",
           "rmse nm")  # fmt: skip
@@ -68,7 +71,7 @@ def main() -> None:
             case, truth = simulate(folder, title, frames=frames)
             print(title)
             print_row(HEADER, WIDTHS)
-            for program in (options.fast, options.faithful, JOINT):
+            for program in (options.fast, options.faithful, JOINT, ORACLE):
                 result = in_fresh_process(__file__, case | {"program": program})
                 show(program, result, case, truth)
             for program in PEERS if peers else ():
@@ -93,9 +96,12 @@ def simulate(
         made = test_set.density(rng, "scmos", density)
         sigma_nm = test_set.psf_sigma_nm
     np.save(folder / "movie.npy", made.input)
+    columns = {name: getattr(made.truth, name) for name in TRUTH}
+    np.savez(folder / "truth.npz", **columns)
     camera = Scmos()
     case: dict[str, Any] = {
         "movie": str(folder / "movie.npy"),
+        "truth": str(folder / "truth.npz"),
         "table": str(folder / "table.npz"),
         "beads": None,
         "pixel_nm": test_set.pixel_size_nm,
@@ -114,15 +120,20 @@ def simulate(
 def ours(case: dict[str, Any]) -> dict[str, Any]:
     """Run a package or the joint fit on the clock; write its table."""
     movie = np.load(case["movie"])
-    if case["program"] == JOINT:
+    if case["program"] in (JOINT, ORACLE):
         camera = Scmos()
         psf = GaussianPsf(
             pixel_nm=case["pixel_nm"], sigma_x_nm=case["sigma_px"] * case["pixel_nm"]
         )
         noise = pixel_noise(camera, movie.shape[1:])
+        starts = None
+        if case["program"] == ORACLE:
+            with np.load(case["truth"]) as truth:
+                starts = Localizations(**{name: truth[name] for name in TRUTH})
 
         def run(frames: np.ndarray) -> Localizations:
-            return fit_crowds(psf, camera.to_photons(frames), noise=noise)
+            photons = camera.to_photons(frames)
+            return fit_crowds(psf, photons, noise=noise, starts=starts)
 
     else:
         from zoo.predict.predictor import Predictor

@@ -129,6 +129,11 @@ class Grid(Config):
         """Whether any length of the input is fixed."""
         return any(axis.size is not None for axis in self.axes.values())
 
+    @property
+    def can_be_turned(self) -> bool:
+        """Whether rows may become columns: the network takes both alike."""
+        return self.axes["y"] == self.axes["x"]
+
     def scale(self, letter: str) -> int:
         """Return output pixels per input pixel along a letter; 1 where it is new."""
         return self.axes[letter].scale if letter in self.axes else 1

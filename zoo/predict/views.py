@@ -111,9 +111,8 @@ def symmetries(contract: Contract, count: int) -> tuple[Symmetry, ...]:
 
     Rows and columns change places only where the network takes both alike.
     """
-    axes = contract.grid.axes
-    alike = axes["y"] == axes["x"]
-    usable = [SYMMETRIES[n] for n in ORDER if alike or not SYMMETRIES[n].swap]
+    turned = contract.grid.can_be_turned
+    usable = [SYMMETRIES[n] for n in ORDER if turned or not SYMMETRIES[n].swap]
     return tuple(usable[:count])
 
 

@@ -108,8 +108,7 @@ class ImageRestoration(Task):
     ) -> "_Restoring":
         """Begin to make images; see `zoo.core.contract.Task.start`."""
         looks: int = getattr(options, "looks", None) or self.looks or 1
-        axes = contract.grid.axes
-        if looks > FLIPS and axes["y"] != axes["x"]:
+        if looks > FLIPS and not contract.grid.can_be_turned:
             raise BadInput(
                 f"{looks} looks need rows to become columns, which the network takes "
                 f"unlike each other; ask for {FLIPS} looks at most"

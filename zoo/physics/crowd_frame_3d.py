@@ -1,5 +1,6 @@
 """Emitters of one frame under a joint fit in depth; see `zoo.physics.crowd_fit_3d`."""
 
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ _DOUBT = 4.0
 may be two."""
 _HALVES_PX, _HALVES_NM = 1.0, 250.0  # from the middle of two to each, lateral, axial
 _SPLITS = 6  # emitters at most that are tried
+_PAIRED = 0.5  # of what two must gain in the end, that they gain by moving alone
 _PROMISED = 0.5  # of the photons, that a spot out of place and depth makes out
 _AT_ONCE, _APART_PX = 4, 12  # emitters that are added together, away from each other
 _KNOT_PX = 20  # distance of the knots of the background
@@ -328,14 +330,33 @@ class DepthFrameFit:
                 pair[:, :3] += np.stack([half, -half])
                 pair[:, 2] = pair[:, 2].clip(*self.settings.z_range_nm)
                 pair[:, 3:] = pair[0, 3] / 2, _BLUR
+                alone = self._alone(before, int(row), pair)
+                if alone is None:
+                    continue
                 others = np.delete(before.values, row, axis=0)
-                values = np.concatenate([others, pair])
+                values = np.concatenate([others, alone])
                 self.model = self._model(values, before.background)
                 self._refine(_ADDED_STEPS)
                 self._prune()
                 if self._worth_it(before):
                     return True
         return False
+
+    def _alone(self, before: _Model, row: int, pair: np.ndarray) -> np.ndarray | None:
+        """Return two in the place of one, moved while all others stay, if promising."""
+        fit = copy(self)
+        own = before.values[row, 3] * before.spots[row]
+        # the others' light is dark to these two
+        fit.dark = before.mean - self.per_photon * own
+        fit.surfaces = self.surfaces[:0]
+        nothing = np.empty(0)
+        fit.model = fit._model(before.values[row][None], nothing)
+        one = fit.model.likelihood
+        fit.model = fit._model(pair, nothing)
+        fit._refine(_ADDED_STEPS)
+        if fit.model.likelihood - one < _PAIRED * self.settings.gain:
+            return None
+        return fit.model.values
 
     def _worth_it(self, before: _Model) -> bool:
         """Tell whether further emitters have gained enough, else go back."""

@@ -22,7 +22,7 @@ from zoo.package.card import citation, tensors_table
 from zoo.package.checks import require_verified
 from zoo.package.describe import Identity, describe_files, to_yaml, validate
 from zoo.package.document import SECTIONS
-from zoo.package.examples import forward, write_examples
+from zoo.package.examples import forward, with_surroundings, write_examples
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def write_converted(
     image: np.ndarray,
     origin: Origin,
     prose: Mapping[str, str],
+    scene: np.ndarray | None = None,
     verify: bool = True,
 ) -> Path:
     """Write the package of a converted checkpoint, complete or not at all.
@@ -80,6 +81,8 @@ def write_converted(
         The checkpoint.
     prose
         Texts of the README by heading; those on tensors and citation are made here.
+    scene
+        ([z,] y, x, c) float32, what the cover shows in place of the test input.
     verify
         Whether to run every weights entry with the official tool before the package
         is put in place.
@@ -100,7 +103,7 @@ def write_converted(
     with scratch(directory) as part:
         folder = part / directory.name
         folder.mkdir()
-        _write(model, identity, folder, image, origin, prose)
+        _write(model, identity, folder, image, origin, prose, scene)
         if verify:
             require_verified(folder)
         if directory.exists():
@@ -116,10 +119,13 @@ def _write(
     image: np.ndarray,
     origin: Origin,
     prose: Mapping[str, str],
+    scene: np.ndarray | None,
 ) -> None:
     contract = identity.contract
     write_weights(model, folder, (KERAS.name, ONNX.name), shape=image.shape)
-    write_examples(folder, contract, image, forward(model, contract, image))
+    shown = None if scene is None else with_surroundings(model, contract, scene)
+    output = forward(model, contract, image)
+    write_examples(folder, contract, image, output, scene=shown)
     write_text(folder / "README.md", _readme(identity, prose))
     source: dict[str, Any] = {
         "file": origin.file,

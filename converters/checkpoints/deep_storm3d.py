@@ -128,12 +128,14 @@ def convert(
 
     training, errors = measured(training, network, checkpoint.tensors)
     identity = describe_network(training, planes, origin, errors)
+    frames = _frames(training)
     model = placed(network(training.dilation or 16), training.label_shift_px or 0)
     return write_converted(
         model,
         identity,
         directory,
-        image=_test_frame(training),
+        image=frames.example()[None, :VOLUME_PX, :VOLUME_PX],
+        scene=frames.scene(),
         origin=origin,
         prose=_prose(training, identity, origin),
         verify=verify,
@@ -290,12 +292,11 @@ def _turned(weight: np.ndarray) -> np.ndarray:
     return weight.transpose(2, 3, 1, 0)
 
 
-def _test_frame(training: Training) -> np.ndarray:
-    """Return a frame with one emitter, (1, y, x, 1) float32 counts."""
+def _frames(training: Training) -> DenseEmitterTestSet:
+    """Return what simulates frames of the checkpoint's microscope."""
     optics = training.optics or PUPILS["tetrapod"]
     depths = training.z_range_nm if training.optics else (0.0, 4000.0)
-    example = DenseEmitterTestSet(optics=optics, z_nm=depths).example()
-    return example[None, :VOLUME_PX, :VOLUME_PX]
+    return DenseEmitterTestSet(optics=optics, z_nm=depths)
 
 
 def _prose(training: Training, identity: Identity, origin: Origin) -> dict[str, str]:

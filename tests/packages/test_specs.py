@@ -118,8 +118,8 @@ PUBLISHED = {
         "726dc2f70b48e98b865c8d81503b4e5a8e8fa06b6711d2446797a988179426c3",
     ),
     "smnet_complex": (
-        "1f5ed5f702619e552f58a2c2d179259d9608c65fa87fbfc5409a9e48348589bf",
-        "f32fdb35b230073ed6eded8233939199d68b1a3f5b05a09dfa5fd4e2b4dad29f",
+        "8aa5cf5c8320fd0db93f8aa3ae0e52526cfadd3469d440b429f4cce752eca36a",
+        "09990317056e218cef3c7756dc371ee0a88b30d02ea3e996f87d5d7a0c764938",
     ),
     "zelger_vgg16_astigmatism": (
         "592cb6e11b90352febe2c884d8dc6056c846d7ab88757e2afd674fda5e7f9ffa",

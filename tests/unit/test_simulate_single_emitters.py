@@ -14,7 +14,12 @@ from zoo.physics.mle import fit_emitters
 from zoo.physics.pupil import PupilPsf
 from zoo.physics.tabulated import tabulated_psf
 from zoo.simulate.optics import SplineOptics, psf_of
-from zoo.simulate.single_emitters import COLUMNS, SingleEmitters, nominal_psf
+from zoo.simulate.single_emitters import (
+    COLUMNS,
+    SingleEmitters,
+    microscope,
+    nominal_psf,
+)
 
 PLAIN = {
     "columns": COLUMNS,
@@ -266,3 +271,15 @@ def test_spots_that_are_no_pupil_have_no_known_symmetry(gaussian):
     recipe = catalog.configured("smnet_astigmatism", {"source__optics": str(gaussian)})
     assert recipe.options["symmetry"] == "none"
     assert catalog.recipe("smnet_astigmatism").options["symmetry"] == "half_turn"
+
+
+def test_microscopes_are_together_the_one_in_the_middle():
+    source = SingleEmitters(optics=PUPILS["smnet_complex"], columns=("z_nm",),
+                            factors=(100.0,))  # fmt: skip
+    drawn = [microscope(source, number) for number in range(source.microscopes)]
+    assert source.microscopes % 2 == 0
+    for name in ("na", "sample_index", "blur_nm"):
+        values = [getattr(optics, name) for optics in drawn]
+        assert len(set(values)) == len(drawn)
+        middle = getattr(source.optics, name)
+        assert np.mean(values) == pytest.approx(middle, rel=1e-12)

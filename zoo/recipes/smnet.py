@@ -197,9 +197,9 @@ SMNET_COMPLEX = SMNET_ASTIGMATISM.override(
         pupil_samples=96,
     ),
     acceptance=thresholds(
-        nominal=(1.65, 1.6, 2.15),
-        bias=0.75,
-        aberrated=(2.2, 2.2, 3.3),
+        nominal=(1.5, 1.45, 2.0),
+        bias=0.5,
+        aberrated=(1.85, 1.85, 2.75),
         within=(0.6, 0.85),
         calibration=0.12,
     ),

@@ -349,19 +349,37 @@ def nominal_psf(source: SingleEmitters) -> Psf:
     )
 
 
-@lru_cache(maxsize=256)
-def _microscope(source: SingleEmitters, number: int) -> tuple[Psf, np.ndarray]:
-    """Return one of the microscopes and the aberrations at its pupil, if it has one."""
+def microscope(source: SingleEmitters, number: int) -> PupilOptics:
+    """Return the optics of one of the microscopes, without any aberration of its own.
+
+    They come in pairs of opposites and together are the one in the middle: depths in
+    that one would be biased by the mean of the few that are drawn.
+
+    Raises
+    ------
+    TypeError
+        If the source has no pupil.
+    """
     optics = source.optics
     if not isinstance(optics, PupilOptics):
-        return nominal_psf(source), np.empty(0)
-    na, index, blur = generator(source.microscopes, number).uniform(-1, 1, 3)
-    drawn = optics.override(
+        raise TypeError("a measured point-spread function is a single microscope's")
+    pair, opposite = divmod(number, 2)
+    off = generator(source.microscopes, pair).uniform(-1, 1, 3)
+    na, index, blur = -off if opposite else off
+    return optics.override(
         pixel_nm=source.pixel_size_nm,
         na=min(optics.na + source.na_spread * na, 0.995 * optics.immersion_index),
         sample_index=optics.sample_index + source.index_spread * index,
         blur_nm=optics.blur_nm * (1 + source.blur_spread * blur),
     )
+
+
+@lru_cache(maxsize=256)
+def _microscope(source: SingleEmitters, number: int) -> tuple[Psf, np.ndarray]:
+    """Return one of the microscopes and the aberrations at its pupil, if it has one."""
+    if not isinstance(source.optics, PupilOptics):
+        return nominal_psf(source), np.empty(0)
+    drawn = microscope(source, number)
     psf = PupilPsf(drawn, samples=source.pupil_samples, dtype=np.float32)
     return psf, psf.zernike_basis(ABERRATIONS).astype(np.float32)
 

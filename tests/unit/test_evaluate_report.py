@@ -12,13 +12,14 @@ from zoo.core.test_set import group_tables
 from zoo.evaluate.report import layout, plain, write_metrics
 
 
-def drawn(*tables):
-    console = Console(width=60, file=io.StringIO())
+def drawn(*tables, markup=True):
+    console = Console(width=60, file=io.StringIO(), markup=markup)
     console.print(layout(tables))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
-def test_few_conditions_stand_beside_each_other():
+@pytest.mark.parametrize("markup", [True, False])
+def test_few_conditions_stand_beside_each_other(markup):
     metrics = {
         "density": {
             "1": {"jaccard": 0.951, "rmse_lateral_nm": 19.0, "fp": 3},
@@ -26,7 +27,7 @@ def test_few_conditions_stand_beside_each_other():
         },
         "empty": {"all": {"false_per_100_frames": 0.5}},
     }
-    lines = drawn(*group_tables(metrics))
+    lines = drawn(*group_tables(metrics), markup=markup)
     assert lines[0].split() == ["density", "1", "6"]
     assert lines[2].split() == ["Jaccard", "0.951", "0.700"]
     assert lines[3].split() == ["RMSE", "lateral", "[nm]", "19.0", "–"]

@@ -33,25 +33,24 @@ def layout(tables: Sequence[ScoreTable]) -> "Group":
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
-    from rich.markup import escape  # brackets of units are no markup
     from rich.table import Table as Grid
+    from rich.text import Text  # brackets of units are no markup
 
     grids: list[Grid | str] = []
     for table in tables:
-        grid = Grid(
-            escape(table.corner), box=SIMPLE_HEAD, show_edge=False, pad_edge=False
-        )
+        grid = Grid(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        grid.add_column(Text(table.corner))
         down = len(table.rows) > len(table.columns)
         for name in table.columns.values() if down else table.rows:
-            grid.add_column(escape(name), justify="right")
+            grid.add_column(Text(name), justify="right")
         if down:
             for condition, row in table.rows.items():
                 cells = (cell(row.get(metric)) for metric in table.columns)
-                grid.add_row(escape(condition), *cells)
+                grid.add_row(Text(condition), *cells)
         else:
             for metric, words in table.columns.items():
                 cells = (cell(row.get(metric)) for row in table.rows.values())
-                grid.add_row(escape(words), *cells)
+                grid.add_row(Text(words), *cells)
         grids += ["", grid] if grids else [grid]
     return Group(*grids)
 

@@ -59,7 +59,7 @@ def with_phases(source: SimPairs, phases: int) -> ManyPhases:
 def scores(
     model: Predictor, source: ManyPhases, images: int, *, share: float
 ) -> dict[str, float]:
-    """Return mean PSNR and SSIM, and the share of recordings with a pattern.
+    """Return mean PSNR and SSIM, and the share of recordings warned of.
 
     Parameters
     ----------

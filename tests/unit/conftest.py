@@ -1,5 +1,6 @@
-"""Packages of toy recipes, complete but for a network that could run."""
+"""Packages of toy recipes that lack but a network that could run; benchmarks."""
 
+import importlib.util
 import io
 import json
 import pickle
@@ -7,12 +8,14 @@ import sys
 import types
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from zoo.core.grid import Grid
 
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 RUN = {
     "budget": "smoke",
     "samples": 24,
@@ -36,6 +39,25 @@ def tiny(toy_recipes):
     from zoo.recipes import tiny  # pyright: ignore[reportAttributeAccessIssue]
 
     return tiny
+
+
+@pytest.fixture
+def benchmark_script(monkeypatch):
+    """Return a function that imports a script of ``benchmarks/`` by its name."""
+
+    def load(name):
+        monkeypatch.syspath_prepend(str(BENCHMARKS))
+        spec = importlib.util.spec_from_file_location(
+            f"{name}_benchmark", BENCHMARKS / f"{name}.py"
+        )
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        assert spec.loader is not None
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    sys.modules.pop("common", None)
 
 
 @pytest.fixture

@@ -1,28 +1,17 @@
 """PSSR beside PSSR2's network: what the comparison says without the other program."""
 
-import importlib.util
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from zoo.recipes.pssr import PSSR_FLUORESCENCE
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "pssr2.py"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    spec = importlib.util.spec_from_file_location("pssr2_benchmark", SCRIPT)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    assert spec.loader is not None
-    spec.loader.exec_module(module)
-    yield module
-    sys.modules.pop("common", None)
+def script(benchmark_script):
+    return benchmark_script("pssr2")
 
 
 def test_what_an_interpreter_lacks_is_said_in_one_line(script, tmp_path):

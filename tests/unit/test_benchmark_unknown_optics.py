@@ -1,25 +1,12 @@
 """What unknown optics cost an estimator: laws of the linear model."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "unknown_optics.py"
-
 
 @pytest.fixture
-def inflation(monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    spec = importlib.util.spec_from_file_location("unknown_optics", SCRIPT)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    assert spec.loader is not None
-    spec.loader.exec_module(module)
-    yield module.inflation
-    sys.modules.pop("common", None)
+def inflation(benchmark_script):
+    return benchmark_script("unknown_optics").inflation
 
 
 @pytest.fixture

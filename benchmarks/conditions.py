@@ -26,15 +26,19 @@ from zoo.physics.engineered import PUPILS
 from zoo.physics.pupil import PupilPsf
 from zoo.physics.specimens import SPECIMENS, specimen
 from zoo.physics.spots import draw_emitters
-from zoo.simulate.filament_frames import FilamentFrames
-from zoo.simulate.frames import DensityFrames
+from zoo.simulate.filament_frames import FilamentFrames, emitters_for
+from zoo.simulate.frames import MARGIN_PX, DensityFrames
+from zoo.simulate.pairs import render
 from zoo.simulate.sim_images import SimPairs
 from zoo.simulate.sim_scenes import expose
 from zoo.tasks.conditions import compare
+from zoo.test_sets.filaments import crossing_microtubules, static_cell, tubes
 
 SPOTS = ("deep_storm_microtubules", "deep_storm_fast_microtubules")
 IMAGES = ("dfcan_widefield", "dfcan_sim")
 FRAMES, FIELD_PX = 24, 64
+SHAPE = 4.0
+"""Of the gamma distribution of photons: a relative spread of a half."""
 WIDTHS = (30, 26, 8, 9, 9)
 NAMES = list(SPECIMENS)
 
@@ -103,13 +107,8 @@ def spot_cases(source: DensityFrames) -> Iterator[tuple[str, Recording]]:
         def movie(
             rng: np.random.Generator, _: int, change: dict[str, Any] = change
         ) -> list[Measured]:
-            one = fixed(source, rng).override(**change)
-            camera = one.camera.draw(rng)
-            frames = [
-                one.scene(rng, camera, size_px=FIELD_PX, origin=(0, 0)).counts
-                for _ in range(FRAMES)
-            ]
-            return measured_spots(np.array(frames), pixel_nm=source.pixel_size_nm)
+            frames = field_movie(fixed(source, rng).override(**change), rng)
+            return measured_spots(frames, pixel_nm=source.pixel_size_nm)
 
         yield case, movie
     for name in ("tetrapod", "double_helix"):
@@ -154,6 +153,41 @@ def fixed(source: DensityFrames, rng: np.random.Generator) -> DensityFrames:
         local = rng.uniform(*np.sqrt(source.local_density_per_um2)) ** 2
         changes["local_density_per_um2"] = (local, 1.001 * local)
     return source.override(**changes)
+
+
+def field_movie(source: DensityFrames, rng: np.random.Generator) -> np.ndarray:
+    """Return frames (t, y, x) of one field in which dyes of one kind blink.
+
+    Half of the fields have a haze that does not blink; a field of filaments shows
+    bundled tubes or single ones that cross.
+    """
+    camera, pixel_nm = source.camera.draw(rng), source.pixel_size_nm
+    edge_nm, margin_nm = ((FIELD_PX + 2 * MARGIN_PX) * pixel_nm, MARGIN_PX * pixel_nm)
+    if source.filament_share and isinstance(source, FilamentFrames):
+        structure = (tubes, crossing_microtubules)[rng.integers(2)]
+        places = structure(rng, edge_nm)
+        local = float(np.mean(source.local_density_per_um2))
+        count = emitters_for(places, local_density_per_um2=local)
+    else:
+        places = rng.uniform(0, edge_nm, (20_000, 2))
+        count = float(np.mean(source.density_per_um2)) * (edge_nm / 1000) ** 2
+    background = np.full((FIELD_PX, FIELD_PX), np.mean(source.background_photons))
+    if rng.random() < 0.5:
+        background *= 1 + rng.uniform(0, 3) * static_cell(rng, FIELD_PX)
+    photons, sigma_nm = np.mean(source.photons), np.mean(source.psf_sigma_nm)
+    frames: list[np.ndarray] = []
+    for _ in range(FRAMES):
+        number = rng.poisson(count)
+        place = places[rng.choice(len(places), number)] - margin_nm
+        emitters = Localizations(
+            x_nm=place[:, 0],
+            y_nm=place[:, 1],
+            photons=rng.gamma(SHAPE, photons / SHAPE, number),
+            sigma_nm=np.full(number, sigma_nm),
+        )
+        light = render(emitters, background.shape, pixel_size_nm=pixel_nm)
+        frames.append(camera.expose(background + light, rng, origin=(0, 0)))
+    return np.array(frames)
 
 
 def pupil_movie(rng: np.random.Generator, name: str) -> np.ndarray:

@@ -133,6 +133,53 @@ def test_light_tells_how_many_emitters_there_are(density, tolerance):
     found = emission(_counts(_movie(7, density=density)), sigma_px=1.2, pixel_nm=100.0)
     assert found.density_per_px * 100 == pytest.approx(density, rel=tolerance)
     assert found.stillness < 0.1
+    assert found.blinking
+
+
+def _haze(strength):
+    y, x = np.mgrid[:64, :64]
+    return strength * np.exp(-((x - 30) ** 2 + (y - 40) ** 2) / 800)
+
+
+@pytest.mark.parametrize("photons", [200.0, 1500.0])
+@pytest.mark.parametrize("haze", [0.0, 150.0])
+def test_light_that_does_not_blink_changes_neither_brightness_nor_number(photons, haze):
+    light = _movie(16, density=3.0, photons=photons, frames=24) + _haze(haze)
+    found = emission(_counts(light), sigma_px=1.2, pixel_nm=100.0)
+    assert found.blinking
+    assert found.brightness == pytest.approx(photons, rel=0.3)
+    assert found.density_per_px * 100 == pytest.approx(3.0, rel=0.35)
+
+
+def test_smooth_light_that_does_not_blink_does_not_make_a_movie_still():
+    light = _movie(17, density=0.5, photons=400.0, frames=24)
+    stillness = [
+        emission(_counts(light + _haze(haze)), sigma_px=1.2, pixel_nm=100.0).stillness
+        for haze in (0.0, 100.0)
+    ]
+    assert max(stillness) < 0.5
+
+
+def test_noise_alone_blinks_nowhere():
+    dark = _counts(np.full((24, 64, 64), 50.0) + _haze(100.0))
+    found = emission(dark, sigma_px=1.2, pixel_nm=100.0)
+    assert found is None or not found.blinking
+
+
+@pytest.mark.parametrize(
+    ("local", "names"), [(22.0, {"density_per_um2"}), (45.0, set())]
+)
+def test_a_field_full_of_emitters_is_outside_but_crowded_filaments_are_not(
+    local, names
+):
+    crowds = STORM.override(
+        training=STORM.training | {"local_density_per_um2": (3.0, 48.0)}
+    )
+    found = [
+        Measured("density_per_um2", 18.0, "/µm²", "emitters per frame"),
+        Measured("local_density_per_um2", local, "/µm²", "around an emitter"),
+    ]
+    assert _outside(crowds, found) == names
 
 
 def test_frames_that_stay_the_same_are_still():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from zoo.core.measured import Measured
-from zoo.metrics.emission import emission
+from zoo.metrics.emission import Emission, emission
 from zoo.metrics.integrity import integrity
 from zoo.metrics.noise import Gain, photon_transfer
 from zoo.metrics.sampling import sampling, spectral_sigma
@@ -66,10 +66,9 @@ def measured_spots(
     known = bool(np.isfinite(sigma_px))
     crowd = shape = None
     single = False
-    crowd_note, shape_note = "no light above the background", "too few isolated spots"
+    shape_note = "too few isolated spots"
     if known:
         crowd = emission(frames, sigma_px=sigma_px, pixel_nm=pixel_nm)
-        crowd_note = "integrated light over that of an emitter"
     if spots is not None and known:
         wider = spots.sigma_px / sigma_px
         shape, shape_note = wider * (1 + spots.residual), f"{spots.number} spots"
@@ -79,6 +78,7 @@ def measured_spots(
                 frames, sigma_px=sigma_px, pixel_nm=pixel_nm, brightness=spots.light
             )
     area_um2 = (pixel_nm / 1000) ** 2
+    crowd_note = _crowd_note(crowd)
     stillness = float("nan") if crowd is None else crowd.stillness
     counts = None if crowd is None else crowd.brightness
     photons, photon_note = _photons(counts, gain)
@@ -86,7 +86,7 @@ def measured_spots(
     if gain is not None and crowd is not None:
         dark = max(crowd.background - gain.dark, 0.0)
         background, background_note = _photons(dark, gain)
-        if not single and crowd.light < FAINT * dark:
+        if not (single or crowd.blinking) and crowd.light < FAINT * dark:
             photons, crowd = None, None
             photon_note = crowd_note = "drowned by the background"
     found = [
@@ -241,6 +241,14 @@ def _photons(counts: float | None, gain: Gain | None) -> tuple[float | None, str
     if gain.slope > MULTIPLYING:
         return 2 * photons, f"{note}, half of it excess noise of an EM-CCD"
     return photons, note
+
+
+def _crowd_note(crowd: Emission | None) -> str:
+    if crowd is None:
+        return "no light above the background"
+    if crowd.blinking:
+        return "from fluctuations in time"
+    return "integrated light over that of an emitter"
 
 
 def _stillness(value: float) -> Measured:

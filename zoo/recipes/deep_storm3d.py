@@ -54,7 +54,8 @@ BOUND_STAGES, BOUND_STEPS = 4, 60
 """Stages and steps of each in which the mask descends the bound."""
 
 
-def _sizes(crop_px: int, margin_px: int) -> dict[str, Any]:
+def frames_of(crop_px: int, margin_px: int) -> dict[str, Any]:
+    """Return changes of a stage: edge and border of the training frames, px."""
     return {"source__crop_px": crop_px, "source__margin_px": margin_px}
 
 
@@ -99,7 +100,7 @@ def thresholds(
     return tuple(bounds)
 
 
-def _localizing(
+def localizing(
     epochs: tuple[int, int, int], *, steps: int, batch_size: int, sizes: dict[str, Any]
 ) -> tuple[Stage, ...]:
     """Return the stages of the network: wide and bright, bright, all conditions.
@@ -129,7 +130,7 @@ def _designing(
     return BOUND_STAGES * (alone,) + stages * (both,)
 
 
-_TINY, _SMALL = _sizes(32, 4), _sizes(40, 6)
+_TINY, _SMALL = frames_of(32, 4), frames_of(40, 6)
 
 DEEP_STORM3D_TETRAPOD = Recipe(
     name="deep_storm3d_tetrapod",
@@ -147,18 +148,18 @@ DEEP_STORM3D_TETRAPOD = Recipe(
     test_set=DenseEmitterTestSet(optics=_TETRAPOD),
     budgets={
         "smoke": Budget(
-            stages=_localizing((2, 1, 1), steps=8, batch_size=2, sizes=_TINY),
+            stages=localizing((2, 1, 1), steps=8, batch_size=2, sizes=_TINY),
             learning_rate=2e-3,
             warmup_steps=5,
         ),
         "cpu": Budget(
-            stages=_localizing((4, 4, 16), steps=100, batch_size=2, sizes=_SMALL),
+            stages=localizing((4, 4, 16), steps=100, batch_size=2, sizes=_SMALL),
             learning_rate=1e-3,
             mixed_precision=True,
             hours=2.0,
         ),
         "gpu": Budget(
-            stages=_localizing((2, 3, 35), steps=300, batch_size=8, sizes={}),
+            stages=localizing((2, 3, 35), steps=300, batch_size=8, sizes={}),
             learning_rate=1e-3,
             mixed_precision=True,
             hours=0.11,
@@ -248,7 +249,7 @@ DEEP_STORM3D_LEARNED = DEEP_STORM3D_TETRAPOD.override(
         "smoke": Budget(
             stages=(
                 *_designing(1, steps=8, batch_size=4, sizes=_TINY),
-                *_localizing((1, 1, 1), steps=8, batch_size=2, sizes=_TINY),
+                *localizing((1, 1, 1), steps=8, batch_size=2, sizes=_TINY),
             ),
             learning_rate=2e-3,
             warmup_steps=5,
@@ -256,7 +257,7 @@ DEEP_STORM3D_LEARNED = DEEP_STORM3D_TETRAPOD.override(
         "cpu": Budget(
             stages=(
                 *_designing(4, steps=100, batch_size=2, sizes=_SMALL),
-                *_localizing((4, 4, 16), steps=100, batch_size=2, sizes=_SMALL),
+                *localizing((4, 4, 16), steps=100, batch_size=2, sizes=_SMALL),
             ),
             learning_rate=1e-3,
             mixed_precision=True,
@@ -265,7 +266,7 @@ DEEP_STORM3D_LEARNED = DEEP_STORM3D_TETRAPOD.override(
         "gpu": Budget(
             stages=(
                 *_designing(5, steps=300, batch_size=16, sizes={}),
-                *_localizing((2, 3, 35), steps=300, batch_size=8, sizes={}),
+                *localizing((2, 3, 35), steps=300, batch_size=8, sizes={}),
             ),
             learning_rate=1e-3,
             mixed_precision=True,

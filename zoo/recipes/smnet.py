@@ -149,7 +149,7 @@ SMNET_ASTIGMATISM = Recipe(
     retraining=Budget(
         stages=(
             Stage(epochs=6, steps=400, batch_size=32, changes=BY_SIZE),
-            Stage(epochs=6, steps=400, batch_size=32),
+            Stage(epochs=12, steps=400, batch_size=32),
         ),
         learning_rate=1e-3,
         mixed_precision=True,

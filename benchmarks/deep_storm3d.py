@@ -95,7 +95,7 @@ def operations(model: Any, edge: int) -> None:
     for layer in model.layers:
         if layer.name.endswith("_enlarge"):
             finer *= 2
-        if not layer.name.endswith("_conv"):
+        if not hasattr(layer, "kernel"):
             continue
         pixels = (edge * finer) ** 2
         enlarging = layer.name.startswith("deconv")

@@ -64,19 +64,14 @@ def measured_spots(
     spots = isolated_spots(frames, half_px=half, gain=gain)
     sigma_px = spectral_sigma(frames)
     known = bool(np.isfinite(sigma_px))
-    crowd = shape = None
-    single = False
+    crowd = shape = light = None
     shape_note = "too few isolated spots"
-    if known:
-        crowd = emission(frames, sigma_px=sigma_px, pixel_nm=pixel_nm)
     if spots is not None and known:
         wider = spots.sigma_px / sigma_px
         shape, shape_note = wider * (1 + spots.residual), f"{spots.number} spots"
-        if wider < SINGLE:
-            single = True
-            crowd = emission(
-                frames, sigma_px=sigma_px, pixel_nm=pixel_nm, brightness=spots.light
-            )
+        light = spots.light if wider < SINGLE else None
+    if known:
+        crowd = emission(frames, sigma_px=sigma_px, pixel_nm=pixel_nm, brightness=light)
     area_um2 = (pixel_nm / 1000) ** 2
     crowd_note = _crowd_note(crowd)
     stillness = float("nan") if crowd is None else crowd.stillness
@@ -86,7 +81,8 @@ def measured_spots(
     if gain is not None and crowd is not None:
         dark = max(crowd.background - gain.dark, 0.0)
         background, background_note = _photons(dark, gain)
-        if not (single or crowd.blinking) and crowd.light < FAINT * dark:
+        told = light is not None or crowd.blinking
+        if not told and crowd.light < FAINT * dark:
             photons, crowd = None, None
             photon_note = crowd_note = "drowned by the background"
     found = [

@@ -129,11 +129,7 @@ def compare(contract: Contract, found: Iterable[Measured]) -> list[Condition]:
     found = list(found)
     even = _crowded_evenly(found)
     for measured in found:
-        limits = _limits(contract, measured)
-        local = contract.training.get("local_density_per_um2")
-        if measured.name == "density_per_um2" and limits and local and not even:
-            # a field full of the crowds that the network knows is the limit
-            limits = limits[0], max(limits[1], local[1])
+        limits = _limits(contract, measured, even=even)
         conditions.append(Condition(measured, limits, _grade(measured, limits)))
     return conditions
 
@@ -145,13 +141,27 @@ def _crowded_evenly(found: Iterable[Measured]) -> bool:
     return mean is not None and local is not None and local < EVEN * mean
 
 
-def _limits(contract: Contract, measured: Measured) -> Range | None:
-    """Return where a value should lie for a package."""
+def _limits(
+    contract: Contract, measured: Measured, *, even: bool = False
+) -> Range | None:
+    """Return where a value should lie for a package.
+
+    Parameters
+    ----------
+    contract, measured
+        Package, and what was measured.
+    even
+        Whether the emitters are spread evenly.
+    """
     known, name = contract.training, measured.name
     if name == "background" and name in known:
         return 0.0, known[name][1] + HAZE_SHARE * known.get("haze", (0.0, 0.0))[1]
     if name == "cutoff_per_um" and {"na", "wavelength_nm"} <= set(known):
         return 0.0, 2000 * known["na"][1] / known["wavelength_nm"][0]
+    crowds = known.get("local_density_per_um2")
+    if name == "density_per_um2" and name in known and crowds and not even:
+        # a field full of the crowds that the network knows is the limit
+        return known[name][0], max(known[name][1], crowds[1])
     return known.get(name, measured.limits)
 
 

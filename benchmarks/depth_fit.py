@@ -9,7 +9,8 @@ objective or focus, unknown aberrations, wider spots, dimmer emitters, more of t
 camera that is told wrong.  Scores are those of the frozen test sets (Jaccard index
 within 100 nm along each direction, root mean squares in nm, mean error in depth), of
 the network and behind the fit; then the mean square residual that the fit leaves, in
-units of the noise, and whether `zoo predict` warned of it.
+units of the noise, the aberrations that it finds lacking, rad, and whether `zoo
+predict` warned; at last the scores with ``--adapt-optics``, which takes these up.
 """
 
 import argparse
@@ -33,8 +34,9 @@ SEED = 77
 TOLD = {"offset_adu": 0.0, "photons_per_adu": 1.0}
 """Camera of the frames: one count per photon."""
 TITLES = ("", "J", "lateral", "axial", "bias z", "J fit", "lateral", "axial",
-          "bias z", "residual", "warned")  # fmt: skip
-WIDTHS = (26, 7, 9, 8, 8, 8, 9, 8, 8, 10, 8)
+          "bias z", "residual", "lacking", "warned", "J adapted", "lateral", "axial",
+          "bias z")  # fmt: skip
+WIDTHS = (26, 7, 9, 8, 8, 8, 9, 8, 8, 10, 9, 8, 11, 9, 8, 8)
 SCORES = ("jaccard", "rmse_lateral_nm", "rmse_axial_nm", "bias_z_nm")
 
 
@@ -91,9 +93,17 @@ def scores(
     ].values()
     found = {score: row.get(score) for score in SCORES}
     told = result.report
-    residual = told.get("refined", {}).get("chi_square")
-    warned = any("the fit leaves" in warning for warning in told["warnings"])
-    return found | {"residual": residual, "warned": warned}
+    refined = told.get("refined", {})
+    warned = any(
+        words in warning
+        for words in ("the fit leaves", "the spots have aberrations")
+        for warning in told["warnings"]
+    )
+    return found | {
+        "residual": refined.get("chi_square"),
+        "lacking": refined.get("lacking_aberrations_rad"),
+        "warned": warned,
+    }
 
 
 def main() -> None:
@@ -119,12 +129,17 @@ def main() -> None:
             continue
         drawn = test_set.override(**changes)
         network = scores(chosen.package, drawn)
-        fit = scores(chosen.package, drawn, refine=True, **told)
-        found[name] = {"network": network, "fit": fit}
+        told = told | {"refine": True}
+        fit = scores(chosen.package, drawn, **told)
+        adapted = scores(chosen.package, drawn, adapt_optics=True, **told)
+        found[name] = {"network": network, "fit": fit, "adapted": adapted}
         if not chosen.json:
-            cells = [_shown(row[s], s) for row in (network, fit) for s in SCORES]
-            tail = (_shown(fit["residual"], "residual"), "yes" if fit["warned"] else "")
-            print_row((name, *cells, *tail), WIDTHS)
+            cells = [
+                [_shown(row[s], s) for s in SCORES] for row in found[name].values()
+            ]
+            tail = [_shown(fit[s], s) for s in ("residual", "lacking")]
+            tail.append("yes" if fit["warned"] else "")
+            print_row((name, *cells[0], *cells[1], *tail, *cells[2]), WIDTHS)
     if chosen.json:
         print(json.dumps(found, indent=2))
 

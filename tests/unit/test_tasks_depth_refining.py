@@ -12,7 +12,8 @@ from zoo.core.random import generator
 from zoo.inputs.frames import Frames
 from zoo.metrics.matching import match
 from zoo.physics.engineered import PUPILS
-from zoo.physics.pupil import PupilPsf
+from zoo.physics.optics_score import MODES, aberrated
+from zoo.physics.pupil import PupilOptics, PupilPsf
 from zoo.tasks.uncertainty import Errors
 from zoo.tasks.volume import Volume, VolumeOptions
 
@@ -47,29 +48,54 @@ TRUTH = Localizations(
 )
 
 
-def movie(frames: int = 2) -> np.ndarray:
+def repeated(frames: int) -> Localizations:
+    """Return the same emitters in every frame."""
+    return Localizations.concatenate(
+        [
+            TRUTH.with_columns(frame=np.full(3, number))
+            for number in range(1, frames + 1)
+        ]
+    )
+
+
+def movie(truth: Localizations, optics: PupilOptics = OPTICS) -> np.ndarray:
     """Return counts, (t, y, x)."""
-    psf = PupilPsf(OPTICS.override(blur_nm=100.0), samples=96)
-    images = psf.images(TRUTH.x_nm, TRUTH.y_nm, TRUTH.z_nm, (SIDE, SIDE))
-    light = np.tensordot(TRUTH.photons, images, axes=1) + 50
-    return OFFSET + generator(6).poisson(light, (frames, SIDE, SIDE)) / PER_COUNT
+    psf = PupilPsf(optics.override(blur_nm=100.0), samples=96)
+    frames, rng = int(truth.frame.max()), generator(6)
+    counts = np.empty((frames, SIDE, SIDE))
+    for number in range(frames):
+        rows = truth.select(truth.frame == number + 1)
+        images = psf.images(rows.x_nm, rows.y_nm, rows.z_nm, (SIDE, SIDE))
+        light = np.tensordot(rows.photons, images, axes=1) + 50
+        counts[number] = OFFSET + rng.poisson(light) / PER_COUNT
+    return counts
 
 
-def coarse(frames: int = 2) -> np.ndarray:
+def coarse(truth: Localizations) -> np.ndarray:
     """Return a network's output of spikes that are one voxel off, (t, z, y, x, 1)."""
+    frames = int(truth.frame.max())
     volume = np.zeros((frames, PLANES, 4 * SIDE, 4 * SIDE, 1), np.float32)
-    for x, y, z in zip(TRUTH.x_nm, TRUTH.y_nm, TRUTH.z_nm, strict=True):
+    for x, y, z, frame in zip(
+        truth.x_nm, truth.y_nm, truth.z_nm, truth.frame, strict=True
+    ):
         place = int((z - 1500) / STEP_NM) + 1, int(y / 27.5) + 1, int(x / 27.5) - 1
-        volume[(slice(None), *place)] = 700.0
+        volume[(int(frame) - 1, *place)] = 700.0
     return volume
 
 
 def localized(
-    options: VolumeOptions, *, counts: np.ndarray | None = None, task: Volume = TASK
+    options: VolumeOptions,
+    *,
+    counts: np.ndarray | None = None,
+    truth: Localizations | None = None,
+    chunk: int = 1,
+    task: Volume = TASK,
 ) -> tuple[Localizations, dict, list[str]]:
     contract = CONTRACT.override(task=task)
+    truth = repeated(2) if truth is None else truth
+    output = coarse(truth)
     recording = contract.input.open(
-        movie() if counts is None else counts,
+        movie(truth) if counts is None else counts,
         contract,
         name="p",
         options=Frames.options(),
@@ -77,8 +103,9 @@ def localized(
     )
     running = contract.task.start(recording, contract, options)
     products: list[Product] = []
-    for first, frames in recording.chunks(1):
-        products += running.add(frames, coarse(1), first)
+    for first, frames in recording.chunks(chunk):
+        part = output[first : first + len(frames)]
+        products += running.add(frames, part, first)
     products += running.finish()
     tables = [p.rows for p in products if isinstance(p, Table)]
     return Localizations.concatenate(tables), running.report(), running.warnings()
@@ -88,9 +115,7 @@ def test_the_fit_is_nearer_and_knows_its_errors():
     plain, report, _ = localized(VolumeOptions())
     assert "refined" not in report
     fitted, report, warnings = localized(REFINE)
-    truth = Localizations.concatenate(
-        [TRUTH.with_columns(frame=np.full(3, number)) for number in (1, 2)]
-    )
+    truth = repeated(2)
     assert len(match(truth, fitted, radius_nm=40.0)) == len(truth) == len(fitted)
     order = np.argsort(fitted.x_nm + 1e5 * fitted.frame)
     depth_off = fitted.z_nm[order] - truth.z_nm
@@ -123,11 +148,79 @@ def test_frames_without_emitters_give_an_empty_table():
     assert any("no localizations" in warning for warning in warnings)
 
 
+LACKING = np.zeros(len(MODES))
+LACKING[[MODES.index((2, 2)), MODES.index((3, 1)), MODES.index((4, 0))]] = (
+    0.2,
+    0.15,
+    0.2,
+)
+
+
+def foreign() -> tuple[Localizations, np.ndarray]:
+    """Return emitters of eighteen frames, and counts behind aberrated optics."""
+    rng, frames = generator(8), 18
+    truth = repeated(frames)
+    shift = rng.uniform(-400, 400, (2, len(truth)))
+    truth = truth.with_columns(
+        x_nm=truth.x_nm + shift[0],
+        y_nm=truth.y_nm + shift[1],
+        z_nm=rng.uniform(1650, 2550, len(truth)),
+    )
+    return truth, movie(truth, aberrated(OPTICS, LACKING))
+
+
+@pytest.mark.parametrize("chunk", [18, 13])
+def test_other_optics_are_told_and_taken_up(chunk):
+    truth, counts = foreign()
+
+    def wrong_nm(table):
+        """Root mean square error along depth of what was adapted from the start."""
+        pairs = match(truth, table, radius_nm=150.0)
+        assert len(pairs) > 0.9 * len(truth)
+        off = table.z_nm[pairs.found] - truth.z_nm[pairs.truth]
+        return np.sqrt(np.mean(off**2))
+
+    fitted, report, warnings = localized(
+        REFINE, counts=counts, truth=truth, chunk=chunk
+    )
+    size = np.linalg.norm(LACKING)
+    assert report["refined"]["lacking_aberrations_rad"] == pytest.approx(size, rel=0.3)
+    assert "aberrations_rad" not in report["refined"]
+    (told,) = warnings
+    assert "take them up with --adapt-optics" in told
+    adapt = REFINE.override(adapt_optics=True)
+    adapted, report, warnings = localized(
+        adapt, counts=counts, truth=truth, chunk=chunk
+    )
+    assert wrong_nm(adapted) < 0.6 * wrong_nm(fitted)
+    found = report["refined"]["aberrations_rad"]
+    off = [found[f"{n},{m}"] - c for (n, m), c in zip(MODES, LACKING, strict=True)]
+    assert np.linalg.norm(off) < 0.5 * size
+    assert report["refined"]["lacking_aberrations_rad"] < 0.05
+    (told,) = warnings
+    assert "took up aberrations of 0." in told
+    assert "only beads tell" in told
+
+
+def test_right_optics_stay_and_few_emitters_change_nothing():
+    adapt = REFINE.override(adapt_optics=True)
+    truth = repeated(12)
+    fitted, report, warnings = localized(adapt, truth=truth, chunk=12)
+    assert len(fitted) == 36
+    assert "aberrations_rad" not in report["refined"]
+    assert warnings == []
+    truth, counts = foreign()
+    few = truth.select(truth.frame <= 6)
+    _, report, _ = localized(adapt, counts=counts[:6], truth=few, chunk=6)
+    assert "aberrations_rad" not in report["refined"]
+
+
 @pytest.mark.parametrize(
     ("options", "task", "match_"),
     [
         (REFINE, TASK.override(optics=None), "no optics .* leave out --refine"),
         (VolumeOptions(refine=True), TASK, "--offset-adu and --photons-per-adu"),
+        (VolumeOptions(adapt_optics=True), TASK, "part of the fit; give --refine"),
     ],
 )
 def test_what_the_fit_needs(options, task, match_):

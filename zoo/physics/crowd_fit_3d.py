@@ -18,6 +18,7 @@ from zoo.physics.crowd_frame_3d import DepthFrameFit, DepthSettings
 from zoo.physics.crowd_search_3d import DepthSearch
 from zoo.physics.fisher import PixelNoise
 from zoo.physics.frame_parts import Cut, once
+from zoo.physics.optics_score import OpticsScore
 
 WHOLE_PX = 144
 """Longest edge of a frame that is fitted at once."""
@@ -53,6 +54,7 @@ def fit_crowds_3d(
     settings: DepthSettings,
     noise: PixelNoise | None = None,
     starts: Localizations | None = None,
+    score: OpticsScore | None = None,
 ) -> DepthFits:
     """Find and fit the emitters of frames jointly in three dimensions.
 
@@ -72,6 +74,8 @@ def fit_crowds_3d(
         Noise of the pixels, that of a perfect counter of photons if left out.
     starts
         Emitters to begin with, frames from 1; found by the fit alone if left out.
+    score
+        Collects what the fits say about the optics.
 
     Returns
     -------
@@ -108,6 +112,8 @@ def fit_crowds_3d(
             if begin is not None:
                 fit.start(part.inside(begin))
             fit.run(searches[part.shape])
+            if score is not None:
+                score.add(fit)
             parts.append(part.claimed(fit.table(number)))
             misfit.append(fit.chi_square)
         tables.append(once(parts, spots.pixel_nm))

@@ -10,6 +10,7 @@ from zoo.core.localizations import Localizations
 from zoo.physics.blurred_spots import REACH_PX, BlurredSpots
 from zoo.physics.crowd_search_3d import DepthSearch
 from zoo.physics.fisher import PixelNoise
+from zoo.physics.frame_parts import overlaps
 from zoo.physics.normal_equations import inverse_diagonal, solved
 
 ADD = 60.0
@@ -184,18 +185,11 @@ class DepthFrameFit:
         jacobian = np.zeros((count, 5, height, width), np.float32)
         scale = values[:, 3, None] * np.array([pixel, pixel, 1.0, 1.0])
         slopes = slopes * scale.astype(np.float32)[..., None, None]
-        for row, (column, line) in enumerate(first.tolist()):
-            # where the window and the frame overlap, in the frame and in the window
-            y = slice(max(line, 0), max(min(line + edge, height), 0))
-            x = slice(max(column, 0), max(min(column + edge, width), 0))
-            part = (
-                slice(y.start - line, y.stop - line),
-                slice(x.start - column, x.stop - column),
-            )
-            spots[row, y, x] = images[(row, *part)]
-            jacobian[row, :3, y, x] = slopes[(row, slice(3), *part)]
-            jacobian[row, 3, y, x] = images[(row, *part)]
-            jacobian[row, 4, y, x] = slopes[(row, 3, *part)]
+        for row, (there, here) in enumerate(overlaps(first, edge, self.shape)):
+            spots[(row, *there)] = images[(row, *here)]
+            jacobian[(row, slice(3), *there)] = slopes[(row, slice(3), *here)]
+            jacobian[(row, 3, *there)] = images[(row, *here)]
+            jacobian[(row, 4, *there)] = slopes[(row, 3, *here)]
         spots = spots.reshape(count, height * width)
         light = values[:, 3].astype(np.float32) @ spots
         light = light + background.astype(np.float32) @ self.surfaces
@@ -211,8 +205,12 @@ class DepthFrameFit:
             likelihood - 0.5 * float(np.sum(off**2)),
         )
 
-    def _slopes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the gradient of the log-likelihood and the Fisher matrix."""
+    def slopes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradient of the log-likelihood and the Fisher matrix.
+
+        By the values of all emitters, one emitter after the other, then by the
+        background.
+        """
         model = self.model
         slopes = np.concatenate([model.slopes, self.surfaces])
         residual = self.per_photon * (self.data / model.mean - 1)
@@ -230,7 +228,7 @@ class DepthFrameFit:
         count = len(self.model.values)
         if not count:
             return np.empty((0, 5))
-        return inverse_diagonal(self._slopes()[1])[: 5 * count].reshape(count, 5)
+        return inverse_diagonal(self.slopes()[1])[: 5 * count].reshape(count, 5)
 
     def _lit(self, steps: int) -> None:
         """Move photons and background only, by steps that keep them positive."""
@@ -248,7 +246,7 @@ class DepthFrameFit:
 
     def _refine(self, steps: int) -> None:
         """Climb the likelihood with all emitters and the background at once."""
-        damping, (gradient, fisher) = 1e-3, self._slopes()
+        damping, (gradient, fisher) = 1e-3, self.slopes()
         beyond = np.array([self.shape[1], self.shape[0]]) + float(REACH_PX)
         for _ in range(steps):
             old = self.model
@@ -278,7 +276,7 @@ class DepthFrameFit:
             if gain < _SMALL_GAIN:
                 return
             damping = max(damping / 5, 1e-6)
-            gradient, fisher = self._slopes()
+            gradient, fisher = self.slopes()
 
     def _prune(self) -> None:
         """Take out what is too faint or not supported by its errors, worst first."""

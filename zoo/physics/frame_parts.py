@@ -111,6 +111,38 @@ class FramePart:
         return table.select(keep)
 
 
+def overlaps(
+    first: np.ndarray, edge: int, shape: tuple[int, int]
+) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Yield where windows and a frame overlap, in the frame and in the window.
+
+    Parameters
+    ----------
+    first
+        (n, 2) first column and first row of each window in the frame.
+    edge
+        Of the windows, px.
+    shape
+        ``(height, width)`` of the frame, px.
+
+    Examples
+    --------
+    >>> list(overlaps(np.array([[-2, 3]]), 4, (5, 5)))
+    [((slice(3, 5, None), slice(0, 2, None)), (slice(0, 2, None), slice(2, 4, None)))]
+    """
+    height, width = shape
+    for column, line in first.tolist():
+        y = slice(max(line, 0), max(min(line + edge, height), 0))
+        x = slice(max(column, 0), max(min(column + edge, width), 0))
+        yield (
+            (y, x),
+            (
+                slice(y.start - line, y.stop - line),
+                slice(x.start - column, x.stop - column),
+            ),
+        )
+
+
 def once(parts: list[Localizations], pixel_nm: float) -> Localizations:
     """Join the emitters of the parts; what two of them claim counts once."""
     joined = Localizations.concatenate(parts)

@@ -8,20 +8,12 @@ from pydantic import Field
 from zoo.core.contract import Options, Recording
 from zoo.core.errors import BadInput
 from zoo.core.localizations import Localizations
-from zoo.physics.pupil import PupilOptics
 
 if TYPE_CHECKING:
     from zoo.physics.fisher import PixelNoise
 
 # SciPy takes a while to import, and hardly any prediction is refined: what fits is
 # imported where a fit begins.
-
-BLURS_PX = (0.5, 1.25)
-"""Blurs of spots in depth where a package states none, camera px."""
-FAINTEST = 0.4
-"""Photons of the faintest emitter of a fit, as part of the fewest of the training."""
-MISFIT = (0.8, 1.25)
-"""Mean squares of residuals in standard deviations outside which a fit is doubted."""
 
 
 class FitOptions(Options):
@@ -75,7 +67,7 @@ class Refinement:
                 "--refine fits spots of a known width; give their standard deviation "
                 "with --sigma-nm"
             )
-        self._camera = _Camera(options)
+        self._camera = Camera(options)
         if set(recording.sizes) != {"y", "x"}:
             raise BadInput(
                 "--refine fits spots in single images, not in planes of depth; leave "
@@ -123,108 +115,14 @@ class Refinement:
         return {"options": options, "refined": counts}
 
 
-class DepthRefinement:
-    """Replaces localizations in depth by a joint fit with the optics of the training.
-
-    See `zoo.physics.crowd_fit_3d`.
-
-    Parameters
-    ----------
-    options
-        With the camera.
-    recording
-        What is fitted; its pixel size is needed.
-    optics
-        Objective and phase mask.
-    z_range_nm
-        Depths of the package.
-    blurs_nm
-        Smallest and largest blur of a spot; `BLURS_PX` if nothing is known.
-    photons
-        Fewest and most of an emitter in training, if known.
+class Camera:
+    """Turns counts into photons.
 
     Raises
     ------
     BadInput
-        If the camera is not given, or no optics are known.
+        If nobody says how.
     """
-
-    def __init__(
-        self,
-        options: FitOptions,
-        recording: Recording,
-        *,
-        optics: PupilOptics | None,
-        z_range_nm: tuple[float, float],
-        blurs_nm: tuple[float, float] | None,
-        photons: tuple[float, float] | None,
-    ) -> None:
-        if optics is None:
-            raise BadInput(
-                "the package states no optics under which localizations could be "
-                "refined; leave out --refine"
-            )
-        self._camera = _Camera(options)
-        self._options = options
-        pixel_nm = recording.pixel_size_nm["x"]
-        self._optics = optics.override(pixel_nm=pixel_nm)
-        low, high = blurs_nm or tuple(blur * pixel_nm for blur in BLURS_PX)
-        self._blurs_nm, self._z_range_nm = (low, high), z_range_nm
-        self._fewest = FAINTEST * photons[0] if photons else 0.0
-        self._before = self._after = 0
-        self._misfits: list[np.ndarray] = []
-
-    def fitted(
-        self, frames: np.ndarray, rows: Localizations, first: int
-    ) -> Localizations:
-        """Return the emitters of frames; as `Refinement.fitted`."""
-        from zoo.physics.blurred_spots import blurred_spots
-        from zoo.physics.crowd_fit_3d import fit_crowds_3d
-        from zoo.physics.crowd_frame_3d import DepthSettings
-
-        optics: Any = self._optics  # declarations of hashable fields can be hashed
-        spots = blurred_spots(
-            optics, z_range_nm=self._z_range_nm, blurs_nm=self._blurs_nm
-        )
-        fits = fit_crowds_3d(
-            spots,
-            self._camera.photons(frames),
-            settings=DepthSettings(self._z_range_nm, fewest_photons=self._fewest),
-            noise=self._options.noise(),
-            starts=rows.with_columns(frame=rows.frame - first),
-        )
-        self._before += len(rows)
-        self._after += len(fits.emitters)
-        self._misfits.append(fits.chi_square)
-        return fits.emitters.with_columns(frame=fits.emitters.frame + first)
-
-    @property
-    def misfit(self) -> float:
-        """Median of the frames' mean square residual in standard deviations."""
-        return float(np.median(np.concatenate(self._misfits or [np.ones(1)])))
-
-    def warnings(self) -> list[str]:
-        """Say when the fit does not explain the frames."""
-        low, high = MISFIT
-        if low <= self.misfit <= high:
-            return []
-        return [
-            f"the fit leaves {self.misfit:.2f} times the expected noise (1 if optics "
-            f"and camera are right, here {low:g} to {high:g}): check --offset-adu, "
-            "--photons-per-adu and the phase mask, or leave out --refine"
-        ]
-
-    def report(self) -> dict[str, Any]:
-        """Return what was assumed, and localizations before and behind the fit."""
-        counts = {"network": self._before, "fit": self._after}
-        return {
-            "options": self._camera.report(),
-            "refined": counts | {"chi_square": round(self.misfit, 3)},
-        }
-
-
-class _Camera:
-    """Turns counts into photons; raises `BadInput` if nobody says how."""
 
     def __init__(self, options: FitOptions) -> None:
         if options.offset_adu is None or options.photons_per_adu is None:

@@ -21,13 +21,13 @@ from zoo.core.processing import Operation
 from zoo.physics.pupil import PupilOptics
 from zoo.physics.spot_symmetry import same_flips
 from zoo.tasks.peaks import find_peaks
-from zoo.tasks.refining import DepthRefinement, FitOptions
+from zoo.tasks.refining_depth import DepthFitOptions, DepthRefinement
 from zoo.tasks.rendering import RenderOptions
 from zoo.tasks.uncertainty import UNCALIBRATED, Errors, fit_errors
 from zoo.tasks.volume_parts import LocalizingVolumes
 
 
-class VolumeOptions(FitOptions, RenderOptions):
+class VolumeOptions(DepthFitOptions, RenderOptions):
     """What a user may decide about localizations in a volume."""
 
     threshold: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -131,6 +131,11 @@ class Volume(Task):
             )
         looks = chosen.looks or self.looks or 1
         refinement = None
+        if chosen.adapt_optics and not chosen.refine:
+            raise BadInput(
+                "--adapt-optics is a part of the fit; give --refine with it, or leave "
+                "it out"
+            )
         if chosen.refine:
             refinement = DepthRefinement(
                 chosen,

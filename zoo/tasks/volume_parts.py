@@ -18,7 +18,7 @@ from zoo.core.products import Image, Panel, Product, Table
 from zoo.core.symmetry import Symmetry
 from zoo.tasks.conditions import fine_sizes_nm, pixel_size_warnings
 from zoo.tasks.localization import add_gaussians, add_histogram
-from zoo.tasks.refining import DepthRefinement
+from zoo.tasks.refining_depth import DepthRefinement
 from zoo.tasks.rendering import Rendering
 
 if TYPE_CHECKING:

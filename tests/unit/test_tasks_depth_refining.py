@@ -14,6 +14,7 @@ from zoo.metrics.matching import match
 from zoo.physics.engineered import PUPILS
 from zoo.physics.optics_score import MODES, aberrated
 from zoo.physics.pupil import PupilOptics, PupilPsf
+from zoo.tasks import refining_depth
 from zoo.tasks.uncertainty import Errors
 from zoo.tasks.volume import Volume, VolumeOptions
 
@@ -169,7 +170,7 @@ def foreign() -> tuple[Localizations, np.ndarray]:
     return truth, movie(truth, aberrated(OPTICS, LACKING))
 
 
-@pytest.mark.parametrize("chunk", [18, 13])
+@pytest.mark.parametrize("chunk", [18, 4])
 def test_other_optics_are_told_and_taken_up(chunk):
     truth, counts = foreign()
 
@@ -213,6 +214,15 @@ def test_right_optics_stay_and_few_emitters_change_nothing():
     few = truth.select(truth.frame <= 6)
     _, report, _ = localized(adapt, counts=counts[:6], truth=few, chunk=6)
     assert "aberrations_rad" not in report["refined"]
+
+
+def test_frames_are_held_back_only_as_long_as_they_fit(monkeypatch):
+    truth, counts = foreign()
+    adapt = REFINE.override(adapt_optics=True)
+    monkeypatch.setattr(refining_depth, "MOST_HELD_PX", 1)
+    fitted, report, _ = localized(adapt, counts=counts, truth=truth, chunk=4)
+    assert "aberrations_rad" not in report["refined"]  # of twelve emitters
+    assert set(fitted.frame) == set(range(1, 19))
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,6 @@ class Evidence(NamedTuple):
         """Return what is known beforehand: aberrations are small."""
         return cls(np.zeros(len(MODES)), np.eye(len(MODES)) / _PRIOR_RAD**2, 0)
 
-    def moved(self, by_rad: np.ndarray) -> "Evidence":
-        """Return the same beside optics with further aberrations."""
-        return self._replace(gradient=self.gradient - self.fisher @ by_rad)
-
     def aberrations(self) -> Aberrations:
         """Return the aberrations that are lacking."""
         covariance = np.linalg.inv(self.fisher)

@@ -28,6 +28,8 @@ FOREIGN_RAD, FOREIGN_CHI_SQUARE = 0.12, 4.0
 are doubted."""
 FEWEST = 30
 """Emitters without which the optics stay: fewer do not tell aberrations from depths."""
+MOST_HELD_PX = 2**26
+"""Pixels of frames that are held back at most until the optics are settled."""
 _ROUNDS = 6  # in which the optics follow the frames
 _SETTLED_RAD = 0.03  # aberrations that are not worth another round
 _LARGEST_STEP_RAD = 0.3  # of a mode in a round
@@ -93,15 +95,44 @@ class DepthRefinement:
         self._before = self._after = 0
         self._misfits: list[np.ndarray] = []
         self._evidence: Evidence | None = None
+        self._settled = not options.adapt_optics
+        self._held: list[tuple[np.ndarray, Localizations, int]] = []
 
     def fitted(
         self, frames: np.ndarray, rows: Localizations, first: int
     ) -> Localizations:
-        """Return the emitters of frames; as `zoo.tasks.refining.Refinement.fitted`."""
+        """Return the emitters of frames; as `zoo.tasks.refining.Refinement.fitted`.
+
+        While the optics are not settled, frames are held back and nothing is returned.
+        """
+        from zoo.physics.crowd_fit_3d import COLUMNS
+        from zoo.physics.optics_score import ENOUGH
+
         photons = self._camera.photons(frames)
+        if self._settled:
+            starts = rows.with_columns(frame=rows.frame - first)
+            return self._taken(*self._fit(photons, starts), len(rows), first)
+        self._held.append((photons, rows, first))
+        emitters = sum(len(rows) for _, rows, _ in self._held)
+        pixels = sum(photons.size for photons, _, _ in self._held)
+        if emitters < ENOUGH and pixels < MOST_HELD_PX:
+            return Localizations.empty(COLUMNS)
+        return self.rest()
+
+    def rest(self) -> Localizations:
+        """Settle the optics on frames that were held back; return their emitters."""
+        from zoo.physics.crowd_fit_3d import COLUMNS
+
+        self._settled = True
+        if not self._held:
+            return Localizations.empty(COLUMNS)
+        photons = np.concatenate([photons for photons, _, _ in self._held])
+        rows = Localizations.concatenate([rows for _, rows, _ in self._held])
+        first = self._held[0][2]
+        self._held.clear()
         starts = rows.with_columns(frame=rows.frame - first)
         fits, score = self._fit(photons, starts)
-        for turn in range(_ROUNDS if self._adapting else 0):
+        for turn in range(_ROUNDS):
             lacking = score.evidence.aberrations()
             # what noise makes of right optics would only make them worse
             begun = turn > 0 or lacking.chi_square > FOREIGN_CHI_SQUARE
@@ -110,20 +141,17 @@ class DepthRefinement:
                 break
             self._follow(lacking.coefficients_rad)
             fits, score = self._fit(photons, fits.emitters)
+        return self._taken(fits, score, len(rows), first)
+
+    def _taken(
+        self, fits: "DepthFits", score: "OpticsScore", before: int, first: int
+    ) -> Localizations:
+        """Keep what fits tell; return their emitters, frames of the recording."""
         self._evidence = score.evidence
-        self._before += len(rows)
+        self._before += before
         self._after += len(fits.emitters)
         self._misfits.append(fits.chi_square)
         return fits.emitters.with_columns(frame=fits.emitters.frame + first)
-
-    @property
-    def _adapting(self) -> bool:
-        """Whether the optics still follow the frames."""
-        from zoo.physics.optics_score import ENOUGH
-
-        known = self._evidence
-        seen = 0 if known is None else known.emitters
-        return self._options.adapt_optics and seen < ENOUGH
 
     def _fit(
         self, photons: np.ndarray, starts: Localizations
@@ -156,8 +184,6 @@ class DepthRefinement:
 
         step = lacking_rad.clip(-_LARGEST_STEP_RAD, _LARGEST_STEP_RAD)
         self._optics = aberrated(self._optics, step)
-        if self._evidence is not None:
-            self._evidence = self._evidence.moved(step)
 
     @property
     def misfit(self) -> float:

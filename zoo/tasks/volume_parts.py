@@ -128,12 +128,16 @@ class LocalizingVolumes:
         table = table.select(order)
         if self._refinement is not None:
             table = self._refinement.fitted(frames, table, first)
+        yield self._drawn(table)
+
+    def _drawn(self, table: Localizations) -> Table:
+        """Count and draw localizations before they are handed on."""
         self._rows += len(table)
         gaussian = self._options.render == "gaussian"
         draw = add_gaussians if gaussian else add_histogram
         draw(self._image, table, pixel_nm=self._pixel_nm["x"])
         self._rendering.add(table)
-        yield Table("localizations", table)
+        return Table("localizations", table)
 
     @property
     def _columns(self) -> tuple[str, ...]:
@@ -144,7 +148,12 @@ class LocalizingVolumes:
         return ("x_nm", "y_nm", "frame", "z_nm", "response", *stated)
 
     def finish(self) -> Iterator[Product]:
-        """Yield the image of the table and, if wanted, the sum of all volumes."""
+        """Yield the image of the table and, if wanted, the sum of all volumes.
+
+        Before, the localizations of frames that the fit has held back.
+        """
+        if self._refinement is not None:
+            yield self._drawn(self._refinement.rest())
         yield Image(
             "reconstruction",
             self._image,

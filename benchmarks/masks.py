@@ -82,7 +82,7 @@ def scores(package: str, threshold: float | None) -> Iterator[dict[str, Any]]:
         part = np.digitize(z_nm, edges)
         yield {
             "package": package,
-            "threshold": predictor.contract.task.threshold,
+            "threshold": threshold or predictor.contract.task.threshold,
             "emitters": int(count),
             **{name: float(np.mean([v[name] for v in values])) for name in NAMES},
             "by_depth": [float(hit[part == n].mean()) for n in range(DEPTHS)],

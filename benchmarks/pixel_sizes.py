@@ -1,6 +1,7 @@
 """Image packages on recordings of other pixel sizes, resampled and as they are.
 
     python benchmarks/pixel_sizes.py dfcan_widefield dfcan_sim --images 2
+    python benchmarks/pixel_sizes.py dfcan_widefield --images 4 --pixels 100 108
 
 One set of samples, microscopes and signal levels is imaged with pixels of 50, 62.6, 87
 and 108 nm; the microscopes are those of the training that the coarsest pixel samples.
@@ -39,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("packages", nargs="*", help="DFCAN packages; both")
     parser.add_argument("--images", type=int, default=1, help="per structure, 1")
+    parser.add_argument("--pixels", type=float, nargs="+", default=PIXELS_NM)
     parser.add_argument("--quick", action="store_true", help="two structures, 87 nm")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args()
@@ -51,7 +53,11 @@ def main() -> None:
         if not isinstance(source, SimPairs):
             parser.error(f"{name} is not trained on simulated images")
         source = source.override(**OPTICS, clear=0.0)
-        for row in scored(name, source, chosen.images, quick=chosen.quick):
+        pixels_nm = tuple(chosen.pixels)
+        if chosen.quick:
+            source = source.override(structures=source.structures[:2])
+            pixels_nm = (TRAINED_NM, 87.0)
+        for row in scored(name, source, chosen.images, pixels_nm):
             rows.append(row)
             if not chosen.json:
                 shown = (f"{row['psnr']:.2f}", f"{row['ssim']:.3f}")
@@ -60,16 +66,16 @@ def main() -> None:
         print(json.dumps(rows, indent=2))
 
 
-def scored(name: str, source: SimPairs, images: int, *, quick: bool) -> Any:
+def scored(
+    name: str, source: SimPairs, images: int, pixels_nm: tuple[float, ...]
+) -> Any:
     """Yield the mean scores of every pixel size and way."""
     models = {
         "resampled": Predictor(name, error_map=False, resample=True),
         "as it is": Predictor(name, error_map=False, resample=False),
     }
     plain = source.pattern_frequency
-    if quick:
-        source = source.override(structures=source.structures[:2])
-    for pixel_nm in (TRAINED_NM, 87.0) if quick else PIXELS_NM:
+    for pixel_nm in pixels_nm:
         there = source.override(pixel_size_nm=pixel_nm)
         for way, model in models.items():
             if pixel_nm == TRAINED_NM and way == "resampled":

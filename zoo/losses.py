@@ -265,6 +265,10 @@ class SpikesInVolume(Loss):
     """Edge of the kernel, voxels; odd."""
     overlap: float = Field(default=1.0, ge=0)
     """Weight of the overlap."""
+    whole: bool = False
+    """Whether voxels within half a kernel of the border count, which may not know what
+    lies behind it.  Where the border is that of a frame they have to: a network does
+    there what it likes."""
 
     def __call__(self, target: Any, prediction: Any) -> Any:
         """Return (b,) losses of (b, emitters, 4) rows and (b, z, y, x, 1) volumes."""
@@ -279,8 +283,9 @@ class SpikesInVolume(Loss):
         blurred = self._blur(volume, half) - self.peak * self._blurred_truth(
             places, weight, sizes, half
         )
-        # the border of the volume does not know what lies behind it
-        edge_y, edge_x = (min(half, (size - 1) // 2) for size in sizes[1:])
+        edge_y, edge_x = (
+            0 if self.whole else min(half, (size - 1) // 2) for size in sizes[1:]
+        )
         core = blurred[:, :, edge_y : sizes[1] - edge_y, edge_x : sizes[2] - edge_x]
         fit = ops.mean(ops.square(core), axis=(1, 2, 3))
         shared, spikes = self._overlap(volume, places, weight, sizes)

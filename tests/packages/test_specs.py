@@ -61,9 +61,13 @@ PUBLISHED = {
         "89bc334a97dea53c4c1da8e2e7ecb7f26844e70ca26f0a810bc85ba066e79272",
         "2dafb4cb27215657af55e019c2afe1507a8049a87b196efcd3ce1c947d1c39fb",
     ),
+    "deep_storm3d_fast_tetrapod": (
+        "e87952a505223ef79630ef980cb12bd68d0b0fa2e70010e12264684b60ef8de6",
+        "d3cd759639113b9a03361ab292f3f17de693492e1241ec74558d6018323b470b",
+    ),
     "deep_storm3d_learned": (
-        "0a42e2122d9438906c53f30c1ea8e0ab682eaad116ee87614e38d0d23c81283f",
-        "0488c4280502263f8d5ff5b1e7aa37011fb8b4aeb96ecc6209d98e60d94f67c8",
+        "21a0d63ef5702e2c65e872ba74b525e9460b9a307a222ede3ce62686203c358a",
+        "4466c45fc1f929ff607f41e0a398c01a3122f0b963fec3a413e29aa7428b4515",
     ),
     "deep_storm3d_tetrapod": (
         "4ebd8ad3f7fb70de0c46a19d62a49da0256fe6899542f715fe96627ac6f3ad7f",
@@ -156,7 +160,7 @@ def test_files_and_sizes(folder):
 def test_all_packages_together_stay_small():
     total = sum(p.stat().st_size for p in (ROOT / "specs").rglob("*") if p.is_file())
     # above the 110 MiB of the plan: see the changelog
-    assert total < 256 * MIB
+    assert total < 264 * MIB
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -42,6 +42,25 @@ def test_light_is_that_of_the_pupil_in_numpy(microscope):
         np.testing.assert_allclose(read, surface(table[1, :7], 48), rtol=1e-4)
 
 
+def test_light_reaches_in_from_beyond_the_frame():
+    source = SOURCE.override(margin_px=-12)
+    tables, _ = source.batch(generator(5), 2)
+    tables[:, SURFACES:, 4:7] = [0.0, 1.0, 0.0]
+    layer = pupil_imaging(**source.imaging()).get_layer("pupil")
+    found = array(layer(tables))[..., 0]
+    moved = 30 * source.pixel_size_nm
+    for table, light in zip(tables, found, strict=True):
+        rows = table[SURFACES:].astype(float)
+        middle = np.full(len(rows), source.blurs_nm[1])
+        emitters = Emitters(
+            rows[:, 1] + moved, rows[:, 2] + moved, rows[:, 3], rows[:, 0], middle
+        )
+        # the middle of a frame that holds all of them
+        wide = SOURCE.light(emitters, size_px=108)[30:78, 30:78]
+        expected = wide + surface(table[0, :7], 48)
+        assert np.abs(light - expected).max() < 2e-3 * expected.max()
+
+
 def test_the_bound_is_that_of_numpy(microscope):
     layer = microscope.get_layer("pupil")
     psf = PupilPsf(SOURCE.optics.override(blur_nm=SOURCE.blurs_nm[1]))
@@ -54,6 +73,23 @@ def test_the_bound_is_that_of_numpy(microscope):
     )
     # a prior of 100 nm makes it smaller by 1 %
     assert array(layer.mean_bound_nm()) == pytest.approx(expected, rel=0.02)
+
+
+def test_powers_of_the_bound_weigh_the_worst_depth(microscope):
+    layer = microscope.get_layer("pupil")
+    of_depths = []
+    depths = layer.depths_um
+    try:
+        for depth in depths:
+            layer.depths_um = np.array([depth])
+            of_depths.append(float(array(layer.mean_bound_nm())))
+    finally:
+        layer.depths_um = depths
+    of_depths = np.array(of_depths)
+    for power in (1.0, 8.0, 200.0):
+        expected = np.mean((of_depths / 10) ** power) ** (1 / power) * 10
+        assert array(layer.mean_bound_nm(power)) == pytest.approx(expected, rel=1e-4)
+    assert array(layer.mean_bound_nm(200.0)) > 0.98 * of_depths.max()
 
 
 def test_frames_fill_the_range_that_a_network_takes(microscope):

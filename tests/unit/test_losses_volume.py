@@ -64,6 +64,20 @@ def test_ideal_spikes_cost_nothing_and_less_than_none():
     assert nothing[0] > 1
 
 
+@pytest.mark.parametrize("side", [(0, 0), (0, -1), (-1, 0), (-1, -1)])
+def test_voxels_of_the_border_count_where_the_frame_ends(side):
+    volume = np.zeros((1, *SHAPE, 1), np.float32)
+    volume[0, 3, side[0], side[1]] = 800
+    inner = np.zeros_like(volume)
+    inner[0, 3, 7, 6] = 800
+    none = rows_of([])
+    cropped, whole = SpikesInVolume(), SpikesInVolume(whole=True)
+    assert value(cropped, none, volume)[0] < 1e-3 * value(cropped, none, inner)[0]
+    assert value(whole, none, volume)[0] > 0.1 * value(whole, none, inner)[0]
+    place = tuple(n % size for n, size in zip((3, *side), SHAPE, strict=True))
+    np.testing.assert_allclose(value(whole, rows_of([place]), volume), 0, atol=1e-5)
+
+
 def test_frames_without_emitters_cost_what_is_predicted():
     nothing = np.zeros((1, *SHAPE, 1), np.float32)
     assert value(SpikesInVolume(), rows_of([]), nothing)[0] == 0

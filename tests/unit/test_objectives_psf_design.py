@@ -40,13 +40,18 @@ def reduced(*ways, steps=2, **changes):
 
 def test_a_recipe_follows_the_bound_before_it_learns_with_a_decoder():
     for budget in DEEP_STORM3D_LEARNED.budgets.values():
-        phases = [
-            DEEP_STORM3D_LEARNED.override(**stage.changes).objective.phase
+        objectives = [
+            DEEP_STORM3D_LEARNED.override(**stage.changes).objective
             for stage in budget.stages
         ]
+        phases = [objective.phase for objective in objectives]
         assert phases == sorted(phases)  # bound, mask, network
-        assert phases.count("bound") == BOUND_STAGES
+        assert phases.count("bound") == 2 * BOUND_STAGES
         assert "mask" in phases
+        # the mean first; of the worst depths, a mask near zero finds a poor minimum
+        powers = [o.bound_power for o in objectives if o.phase != "network"]
+        assert powers[:BOUND_STAGES] == [1.0] * BOUND_STAGES
+        assert set(powers[BOUND_STAGES:]) == {8.0}
     stages = DEEP_STORM3D_LEARNED.budgets["gpu"].stages
     # as many epochs as the published package had; the last ones in quarters
     assert [s.epochs for s in stages[-6:]] == [2, 3, 9, 9, 9, 8]

@@ -30,6 +30,25 @@ def test_targets_are_the_emitters_in_the_core():
     np.testing.assert_allclose(fractions, np.stack(expected, axis=1), atol=1e-5)
 
 
+def test_emitters_beyond_the_frame_shine_and_are_not_to_be_found():
+    source = SOURCE.override(crop_px=48, margin_px=-12)
+    assert source.training_options() == {"margin": 0}
+    tables, targets = source.batch(generator(1), 200)
+    there = tables[:, 2:, 0] > 0
+    place = tables[:, 2:, 1:3] / source.pixel_size_nm
+    assert place[there].min() == pytest.approx(-12, abs=0.5)
+    assert place[there].max() == pytest.approx(60, abs=0.5)
+    inside = there & np.all((place >= 0) & (place < 48), axis=-1)
+    assert np.array_equal(targets[..., 3] == 1, inside)
+    expected = place[inside][:, ::-1] / 48  # x and y become y and x
+    np.testing.assert_allclose(targets[inside][:, 1:3], expected, atol=1e-5)
+    # as dense beyond as within
+    share = inside.sum() / there.sum()
+    assert share == pytest.approx((48 / 72) ** 2, abs=0.02)
+    with pytest.raises(ValueError, match="margin_px"):
+        SOURCE.override(margin_px=-31)
+
+
 def test_voxels_that_are_labelled_lie_around_their_emitters():
     # the voxel that holds an emitter, in the middle of which it is reported: no bias
     _, targets = SOURCE.batch(generator(2), 2000)

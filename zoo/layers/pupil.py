@@ -114,6 +114,9 @@ class PupilImaging(layers.Layer):
         self.photons, self.background_photons = photons, background_photons
         self.designing = False
         """Whether the mask is learnt, and the bound is among the losses."""
+        self.bound_power = 1.0
+        """Power whose mean over depths is taken of bounds while designing: one for
+        the mean, more for the more weight on the worst depths."""
 
     def build(self, input_shape: Any) -> None:
         """Make the weights of the mask, which begin at zero."""
@@ -131,7 +134,8 @@ class PupilImaging(layers.Layer):
     def call(self, table: Any) -> Any:
         """Return light and standard deviation of the read noise of every pixel."""
         if self.designing and self.bound_weight:
-            self.add_loss(self.bound_weight * ops.log(self.mean_bound_nm()))
+            bound = self.mean_bound_nm(self.bound_power)
+            self.add_loss(self.bound_weight * ops.log(bound))
         background = surface(table[:, 0], self.size_px)
         read = surface(table[:, 1], self.size_px)
         baseline = table[:, 1, 7, None, None]
@@ -155,11 +159,17 @@ class PupilImaging(layers.Layer):
         blurred = ops.matmul(ops.matmul(rows[None], mixed), _turned(rows)[None])
         return ops.maximum(ops.sum(blurred, axis=1), 0.0)
 
-    def mean_bound_nm(self) -> Any:
-        """Return the Cramér-Rao bound averaged over depths and coordinates, nm.
+    def mean_bound_nm(self, power: float = 1.0) -> Any:
+        """Return the Cramér-Rao bound averaged over coordinates and depths, nm.
 
         Of position, photons and background of an isolated emitter in the middle of a
         region, with a weak prior that keeps it finite where a depth leaves no trace.
+
+        Parameters
+        ----------
+        power
+            Power whose mean over the depths is taken; the larger, the closer the result
+            is to the bound of the worst depth.
         """
         near = self.near
         z = ops.convert_to_tensor(self.depths_um.astype(np.float32))
@@ -195,7 +205,11 @@ class PupilImaging(layers.Layer):
         information = information + np.diag([_PRIOR] * 5).astype(np.float32)
         variance = ops.diagonal(_inverse(information), axis1=1, axis2=2)
         scale = np.array([pixel_um, pixel_um, _DEPTH_SCALE_UM], np.float32) * 1000
-        return ops.mean(scale * ops.sqrt(ops.maximum(variance[:, :3], 1e-9)))
+        bounds_nm = scale * ops.sqrt(ops.maximum(variance[:, :3], 1e-9))
+        of_depths = ops.mean(bounds_nm, axis=1)
+        largest = ops.max(of_depths)  # powers of ratios to it cannot overflow
+        ratios = ops.power(of_depths / largest, power)
+        return largest * ops.power(ops.mean(ratios), 1 / power)
 
 
 class PhotonNoise(layers.Layer):

@@ -35,6 +35,7 @@ def pupil_imaging(
     degree: int = 9,
     mirrored: bool = False,
     samples: int = 64,
+    beyond_px: int = 0,
     step_rad: float = 10.0,
     bound_weight: float = 0.0,
     bound_photons: float = 10000.0,
@@ -64,6 +65,8 @@ def pupil_imaging(
         own mirror images at every depth.
     samples
         Points along the diameter of the pupil; more if the field needs them.
+    beyond_px
+        Border around the frames from which emitters shine in.
     step_rad, bound_weight
         As in `zoo.layers.pupil.PupilImaging`.
     bound_photons, bound_background_photons
@@ -78,7 +81,8 @@ def pupil_imaging(
     if start == "clear":
         microscope = microscope.override(zernikes_rad=(), mask=None)
     largest = max(size_px, _BOUND_PX)
-    points = pupil_points(microscope, size_px=largest, least=samples)
+    reached = largest + 2 * beyond_px
+    points = pupil_points(microscope, size_px=reached, least=samples)
     far = imaging_arrays(microscope, size_px=size_px, blurs_nm=blurs_nm, samples=points)
     middle = (blurs_nm[len(blurs_nm) // 2],)
     near = imaging_arrays(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-from pydantic import SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
 from zoo.core.network import Network
 from zoo.core.optimizers import Adam, Optimizer
@@ -69,6 +69,9 @@ class PsfDesign(Objective):
     """What moves mask and decoder before."""
     bound_optimizer: SerializeAsAny[Optimizer] = Adam(learning_rate=0.02)
     """What moves the mask where the bound alone counts."""
+    bound_power: float = Field(default=1.0, ge=1)
+    """Power whose mean over depths is taken of the bounds: a mask of the least mean may
+    buy it with poor depths, which larger powers weigh more."""
     phase: Phase = "network"
     """What is learnt."""
 
@@ -142,7 +145,7 @@ class PsfDesignLoop:
                 f"the optics need one weight called {objective.mask}, not {names}"
             )
         self.mask: Any = masks[0]
-        self.staged: tuple[Phase, Loss] | None = None
+        self.staged: tuple[Phase, Loss, float] | None = None
         sample = self.optics.input
         self.models: dict[str, Any] = {
             "mask": keras.Model(sample, self.decoder(self.optics(sample))),
@@ -189,15 +192,16 @@ class PsfDesignLoop:
                 "optics and sizes of the source must be the same in all stages: the "
                 "frames of all are made by one microscope"
             )
-        if self.staged == (staged.phase, staged.loss):
+        if self.staged == (staged.phase, staged.loss, staged.bound_power):
             return
-        self.staged = (staged.phase, staged.loss)
+        self.staged = (staged.phase, staged.loss, staged.bound_power)
         if staged.phase == "bound" and not any(x.bound_weight for x in self._designed):
             raise ValueError(
                 "the phase 'bound' needs optics with a bound_weight above zero"
             )
         for layer in self._designed:
             layer.designing = staged.phase != "network"
+            layer.bound_power = staged.bound_power
         loss: Any = staged.loss
         compile_for(
             self.models[self.phase],

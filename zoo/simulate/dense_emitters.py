@@ -99,9 +99,10 @@ class DenseEmitters(Source):
     and what a scalar theory leaves out."""
     crop_px: int = Field(default=96, ge=16)
     """Edge of the training frames, camera px."""
-    margin_px: int = Field(default=16, ge=0)
+    margin_px: int = Field(default=16, ge=-_REACH_PX)
     """Border of a training frame in which there are emitters that are not to be found,
-    camera px."""
+    camera px; below zero, these lie beyond the frame and only their light reaches in,
+    so that a network learns what frames look like at their borders."""
 
     @model_validator(mode="before")
     @classmethod
@@ -156,11 +157,13 @@ class DenseEmitters(Source):
     def emitters(self) -> int:
         """Rows of emitters in a table."""
         density = max(self.rows_per_um2, self.density_per_um2[1])
-        return int(np.ceil(density * self._area_um2)) + 1
+        area_um2 = (self._extent_px * self.pixel_size_nm / 1000) ** 2
+        return int(np.ceil(density * area_um2)) + 1
 
     @property
-    def _area_um2(self) -> float:
-        return (self.crop_px * self.pixel_size_nm / 1000) ** 2
+    def _extent_px(self) -> int:
+        """Edge of the square that has emitters, camera px."""
+        return self.crop_px + 2 * max(-self.margin_px, 0)
 
     def imaging(self) -> dict[str, Any]:
         """Return the arguments with which `zoo.models._pupil_imaging` makes frames.
@@ -182,11 +185,12 @@ class DenseEmitters(Source):
             "emitters": self.emitters,
             "blurs_nm": self.blurs_nm,
             "z_nm": self.z_nm,
+            "beyond_px": max(-self.margin_px, 0),
         }
 
     def training_options(self) -> dict[str, Any]:
         """Return arguments of the networks that learn from the frames."""
-        return {"margin": self.margin_px}
+        return {"margin": max(self.margin_px, 0)}
 
     def with_mask(self, coefficients_rad: np.ndarray) -> Self:
         """Return the source behind a mask that was designed with it.
@@ -210,29 +214,31 @@ class DenseEmitters(Source):
         self, rng: np.random.Generator, count: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return tables and targets; see `zoo.core.recipe.Source`."""
-        rows, edge = self.emitters, self.crop_px * self.pixel_size_nm
+        rows, pixel = self.emitters, self.pixel_size_nm
+        beyond, extent = max(-self.margin_px, 0) * pixel, self._extent_px * pixel
         density = rng.uniform(*self.density_per_um2, (count, 1))
-        numbers = np.maximum(np.rint(density * self._area_um2), 1)
+        numbers = np.maximum(np.rint(density * (extent / 1000) ** 2), 1)
         numbers *= rng.random((count, 1)) >= self.empty_share
         there = np.arange(rows) < numbers
-        y, x = rng.uniform(0, edge, (2, count, rows))
+        y, x = rng.uniform(-beyond, extent - beyond, (2, count, rows))
         z = rng.uniform(*self.z_nm, (count, rows))
         photons = self._photons(rng, (count, rows)) * there
         tables = np.zeros((count, _SURFACES + rows, _COLUMNS), np.float32)
         tables[:, 0, :7] = self._surfaces(rng, count, self.background_photons)
         tables[:, 1, :7] = self._surfaces(rng, count, self.read_noise_photons)
         tables[:, 1, 7] = rng.uniform(*self.baseline_photons, count)
-        blur_nm = rng.uniform(*self.blur_px, (count, rows)) * self.pixel_size_nm
+        blur_nm = rng.uniform(*self.blur_px, (count, rows)) * pixel
         shares = blur_shares(blur_nm, self.blurs_nm)
         parts = [values[..., None] for values in (photons, x, y, z)]
         tables[:, _SURFACES:, :7] = np.concatenate([*parts, shares], axis=-1)
-        margin = self.margin_px * self.pixel_size_nm
+        margin = max(self.margin_px, 0) * pixel
+        learnt = self.crop_px * pixel - 2 * margin
         low, high = self.z_nm
         place = np.stack(
             [
                 (z - low) / (high - low),
-                (y - margin) / (edge - 2 * margin),
-                (x - margin) / (edge - 2 * margin),
+                (y - margin) / learnt,
+                (x - margin) / learnt,
             ],
             axis=-1,
         )
@@ -245,7 +251,8 @@ class DenseEmitters(Source):
     def record(self, rng: np.random.Generator, *, frames: int) -> Simulation:
         """Return frames with emitters all over them, and where these are."""
         density = rng.uniform(*self.density_per_um2, frames)
-        numbers = np.maximum(np.rint(density * self._area_um2), 1).astype(int)
+        area_um2 = (self.crop_px * self.pixel_size_nm / 1000) ** 2
+        numbers = np.maximum(np.rint(density * area_um2), 1).astype(int)
         return self.frames(rng, numbers, size_px=self.crop_px)
 
     def frames(

@@ -4,9 +4,9 @@ r"""Dense emitters by their distance from the border of the frame.
 
 Frames are cut from larger ones that have emitters all over, as a camera's region is:
 spots are cut off by the border, and light of emitters beyond it reaches in.  Packages
-by name or folder, one look; columns of every band: its distance from the border in
-camera px, Jaccard index, precision and recall within 100 nm along each direction, false
-localizations per frame.
+by name or folder, with as many looks as they declare unless told otherwise; columns of
+every band: its distance from the border in camera px, Jaccard index, precision and
+recall within 100 nm along each direction, false localizations per frame.
 """
 
 import argparse
@@ -60,7 +60,9 @@ def depth_px(table: Localizations, pixel_nm: float) -> np.ndarray:
     return np.min([x, y, SIZE_PX - 1 - x, SIZE_PX - 1 - y], axis=0) + 0.5
 
 
-def scores(package: str, *, per_core: int, frames: int) -> Iterator[dict[str, Any]]:
+def scores(
+    package: str, *, per_core: int, frames: int, looks: int | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield what a package finds in every band."""
     base = frozen_test_set(open_package(package))
     if not isinstance(base, DenseEmitterTestSet):
@@ -73,7 +75,8 @@ def scores(package: str, *, per_core: int, frames: int) -> Iterator[dict[str, An
         blur_px=base.blur_px,
     )
     counts, truth = simulate(source, per_core=per_core, frames=frames)
-    result = Predictor(package, looks=1).predict(
+    options = {} if looks is None else {"looks": looks}
+    result = Predictor(package, **options).predict(
         counts, pixel_size_nm=source.pixel_size_nm
     )
     found = result.localizations
@@ -103,6 +106,7 @@ def main() -> None:
     parser.add_argument("packages", nargs="+", help="names or folders")
     parser.add_argument("--emitters", type=int, nargs="+", default=[10, 34])
     parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--looks", type=int, help="that of the packages")
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args()
     found: list[dict[str, Any]] = []
@@ -110,7 +114,8 @@ def main() -> None:
         print_row(("package", "emitters", "px", *NAMES), WIDTHS)
     for package in chosen.packages:
         for per_core in chosen.emitters:
-            for row in scores(package, per_core=per_core, frames=chosen.frames):
+            wanted = {"frames": chosen.frames, "looks": chosen.looks}
+            for row in scores(package, per_core=per_core, **wanted):
                 found.append(row)
                 if not chosen.json:
                     low, high = row["band_px"]

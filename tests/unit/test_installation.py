@@ -18,7 +18,7 @@ from zoo.predict.engines import choose_engine
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-WHEEL_BYTES = 95e6
+WHEEL_BYTES = 98e6
 WITHOUT = """
 import sys
 for name in {names}:

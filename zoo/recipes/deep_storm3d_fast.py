@@ -31,10 +31,10 @@ DEEP_STORM3D_FAST_TETRAPOD = DEEP_STORM3D_TETRAPOD.override(
     budgets=DEEP_STORM3D_TETRAPOD.budgets
     | {
         "cpu": Budget(
-            stages=localizing((4, 4, 56), steps=100, batch_size=2, sizes=TO_THE_BORDER),
+            stages=localizing((4, 4, 44), steps=100, batch_size=2, sizes=TO_THE_BORDER),
             learning_rate=1e-3,
             mixed_precision=True,
-            hours=2.5,
+            hours=2.0,
         ),
     },
     retraining=Budget(

@@ -24,9 +24,10 @@ from common import print_row
 from zoo.core.random import generator
 from zoo.evaluate.scoring import frozen_test_set
 from zoo.io.library import open_package
+from zoo.physics.optics_score import aberrated
 from zoo.physics.pupil import PupilOptics
+from zoo.physics.zernike import ABERRATIONS
 from zoo.predict.predictor import Predictor
-from zoo.simulate.single_emitters import ABERRATIONS
 from zoo.test_sets.dense_emitters import DenseEmitterTestSet
 
 SEED = 77
@@ -40,17 +41,11 @@ WIDTHS = (26, 7, 9, 8, 8, 8, 9, 8, 8, 10, 9, 8, 11, 9, 8, 8)
 SCORES = ("jaccard", "rmse_lateral_nm", "rmse_axial_nm", "bias_z_nm")
 
 
-def aberrated(optics: PupilOptics, rms_rad: float) -> PupilOptics:
+def foreign(optics: PupilOptics, rms_rad: float) -> PupilOptics:
     """Return optics with a further aberration of a given root mean square."""
     weights = generator(SEED, 9).normal(size=len(ABERRATIONS))
     weights *= rms_rad / np.linalg.norm(weights)
-    added = {mode: float(w) for mode, w in zip(ABERRATIONS, weights, strict=True)}
-    known = {(n, m): weight for n, m, weight in optics.zernikes_rad}
-    total = {
-        mode: known.get(mode, 0.0) + added.get(mode, 0.0)
-        for mode in dict.fromkeys([*known, *added])
-    }
-    return optics.override(zernikes_rad=tuple((*m, w) for m, w in total.items()))
+    return aberrated(optics, weights, modes=ABERRATIONS)
 
 
 def conditions(
@@ -62,7 +57,7 @@ def conditions(
     blur_px = test_set.blur_px
     yield "as declared", {}, TOLD
     for rms in (0.1, 0.2, 0.4):
-        yield f"aberrated, {rms:g} rad", {"optics": aberrated(optics, rms)}, TOLD
+        yield f"aberrated, {rms:g} rad", {"optics": foreign(optics, rms)}, TOLD
     for shift in (100.0, 300.0):
         moved = optics.override(focus_nm=optics.focus_nm + shift)
         yield f"focus {shift:g} nm deeper", {"optics": moved}, TOLD

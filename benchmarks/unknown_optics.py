@@ -24,7 +24,8 @@ from zoo.evaluate.scoring import frozen_test_set
 from zoo.io.library import open_package
 from zoo.package.trained import read_trained
 from zoo.physics.pupil import PupilOptics, PupilPsf
-from zoo.simulate.single_emitters import ABERRATIONS, SingleEmitters
+from zoo.physics.zernike import ABERRATIONS
+from zoo.simulate.single_emitters import SingleEmitters
 from zoo.test_sets.single_emitters import SingleEmitterTestSet
 
 AXES = ("x", "y", "z")

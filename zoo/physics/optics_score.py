@@ -16,20 +16,9 @@ from zoo.physics.crowd_frame_3d import DepthFrameFit
 from zoo.physics.frame_parts import overlaps
 from zoo.physics.normal_equations import solved
 from zoo.physics.pupil import PupilOptics, PupilPsf
+from zoo.physics.zernike import ABERRATIONS
 
-MODES = (
-    (2, -2),
-    (2, 2),
-    (3, -1),
-    (3, 1),
-    (3, -3),
-    (3, 3),
-    (4, 0),
-    (4, 2),
-    (4, -2),
-    (4, 4),
-    (4, -4),
-)
+MODES = (*ABERRATIONS, (4, 4), (4, -4))
 """Aberrations that are estimated; tilt and defocus are positions of the emitters."""
 ENOUGH = 150
 """Emitters after which no more are looked at."""
@@ -142,9 +131,14 @@ class OpticsScore:
         return total.reshape(len(MODES), -1)
 
 
-def aberrated(optics: PupilOptics, coefficients_rad: np.ndarray) -> PupilOptics:
-    """Return optics with further aberrations, (modes,) of `MODES`."""
+def aberrated(
+    optics: PupilOptics,
+    coefficients_rad: np.ndarray,
+    *,
+    modes: tuple[tuple[int, int], ...] = MODES,
+) -> PupilOptics:
+    """Return optics with further aberrations, (modes,) rounded to 0.1 mrad."""
     total = {(n, m): weight for n, m, weight in optics.zernikes_rad}
-    for mode, weight in zip(MODES, coefficients_rad, strict=True):
+    for mode, weight in zip(modes, coefficients_rad, strict=True):
         total[mode] = total.get(mode, 0.0) + round(float(weight), 4)
     return optics.override(zernikes_rad=tuple((*mode, w) for mode, w in total.items()))

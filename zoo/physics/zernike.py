@@ -16,6 +16,19 @@ import numpy as np
 
 Ordering = Literal["noll", "ansi", "wyant"]
 """Noll and Wyant (fringe) count from 1, ANSI (OSA) from 0."""
+ABERRATIONS = (
+    (2, -2),
+    (2, 2),
+    (3, -1),
+    (3, 1),
+    (3, -3),
+    (3, 3),
+    (4, 0),
+    (4, 2),
+    (4, -2),
+)
+"""Modes of the aberrations that microscopes and regions differ by; tilt and defocus are
+positions."""
 
 
 def mode_of_index(index: int, *, ordering: Ordering) -> tuple[int, int]:

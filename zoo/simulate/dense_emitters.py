@@ -163,7 +163,12 @@ class DenseEmitters(Source):
     @property
     def _extent_px(self) -> int:
         """Edge of the square that has emitters, camera px."""
-        return self.crop_px + 2 * max(-self.margin_px, 0)
+        return self.crop_px + 2 * self._beyond_px
+
+    @property
+    def _beyond_px(self) -> int:
+        """Border around a frame from which emitters shine in, camera px."""
+        return max(-self.margin_px, 0)
 
     def imaging(self) -> dict[str, Any]:
         """Return the arguments with which `zoo.models._pupil_imaging` makes frames.
@@ -185,7 +190,7 @@ class DenseEmitters(Source):
             "emitters": self.emitters,
             "blurs_nm": self.blurs_nm,
             "z_nm": self.z_nm,
-            "beyond_px": max(-self.margin_px, 0),
+            "beyond_px": self._beyond_px,
         }
 
     def training_options(self) -> dict[str, Any]:
@@ -215,7 +220,7 @@ class DenseEmitters(Source):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return tables and targets; see `zoo.core.recipe.Source`."""
         rows, pixel = self.emitters, self.pixel_size_nm
-        beyond, extent = max(-self.margin_px, 0) * pixel, self._extent_px * pixel
+        beyond, extent = self._beyond_px * pixel, self._extent_px * pixel
         density = rng.uniform(*self.density_per_um2, (count, 1))
         numbers = np.maximum(np.rint(density * (extent / 1000) ** 2), 1)
         numbers *= rng.random((count, 1)) >= self.empty_share
@@ -231,7 +236,7 @@ class DenseEmitters(Source):
         shares = blur_shares(blur_nm, self.blurs_nm)
         parts = [values[..., None] for values in (photons, x, y, z)]
         tables[:, _SURFACES:, :7] = np.concatenate([*parts, shares], axis=-1)
-        margin = max(self.margin_px, 0) * pixel
+        margin = self.training_options()["margin"] * pixel
         learnt = self.crop_px * pixel - 2 * margin
         low, high = self.z_nm
         place = np.stack(

@@ -19,6 +19,7 @@ from zoo.physics.fisher import emitter_bound
 from zoo.physics.pupil import PupilOptics, PupilPsf
 from zoo.physics.spot_symmetry import has_symmetry
 from zoo.physics.spots import Psf
+from zoo.physics.zernike import ABERRATIONS
 from zoo.simulate.optics import (
     AnyOptics,
     check_pixel,
@@ -26,19 +27,6 @@ from zoo.simulate.optics import (
     depth_range_nm,
     psf_of,
 )
-
-ABERRATIONS = (
-    (2, -2),
-    (2, 2),
-    (3, -1),
-    (3, 1),
-    (3, -3),
-    (3, 3),
-    (4, 0),
-    (4, 2),
-    (4, -2),
-)
-"""Modes of the aberrations that regions differ by; tilt and defocus are positions."""
 
 COLUMNS = ("x_nm", "y_nm", "z_nm", "photons", "background_photons")
 """What can be said about an emitter."""

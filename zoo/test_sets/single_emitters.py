@@ -17,8 +17,8 @@ from zoo.physics.mle import fit_emitters
 from zoo.physics.pupil import PupilOptics, PupilPsf
 from zoo.physics.spots import Psf
 from zoo.physics.tabulated import tabulated_psf
+from zoo.physics.zernike import ABERRATIONS
 from zoo.simulate.optics import AnyOptics, depth_range_nm, psf_of
-from zoo.simulate.single_emitters import ABERRATIONS
 from zoo.test_sets import _full_field as field
 from zoo.test_sets._estimates import (
     AXES,
